@@ -141,17 +141,27 @@ class PartitionWorker:
         The payloads of a batch have consecutive offsets: a source that meets a gap cuts the batch there. Returns what
         came of it, which is not safe before `checkpoint` has returned. Raises SinkError.
         """
+        first = batch.next_offset - len(batch.payloads)
+        skip = max(0, min(self.next_offset - first, len(batch.payloads)))
+        started = time.perf_counter()
+        events, dead_letters = decode_events(
+            batch.payloads[skip:], source=self._source, partition=batch.partition, first_offset=first + skip
+        )
+        decode_s = time.perf_counter() - started
+        return await self.take_decoded(events, dead_letters, batch.next_offset, decode_s=decode_s)
+
+    async def take_decoded(
+        self,
+        events: Sequence[RequestEvent],
+        dead_letters: Sequence[DeadLetter],
+        next_offset: int,
+        *,
+        decode_s: float = 0.0,
+    ) -> Outcome:
+        """Process and publish what the caller has decoded, of which nothing was taken before. Raises SinkError."""
         async with self._step():
-            first = batch.next_offset - len(batch.payloads)
-            skip = max(0, min(self.next_offset - first, len(batch.payloads)))
-            payloads = batch.payloads[skip:]
-            started = time.perf_counter()
-            events, dead_letters = decode_events(
-                payloads, source=self._source, partition=batch.partition, first_offset=first + skip
-            )
-            decode_s = time.perf_counter() - started
             outcome = await self._do(lambda: self._engine.process(events), events, dead_letters, decode_s)
-            self.next_offset = max(self.next_offset, batch.next_offset)
+            self.next_offset = max(self.next_offset, next_offset)
             return outcome
 
     async def advance(self, ts: float, *, next_offset: int | None = None) -> Outcome:
