@@ -1,0 +1,41 @@
+"""One file for all settings, read strictly: what is not understood is refused, with file, line and key.
+
+The models live beside the code that they set; here they are composed. A value comes from, the later the stronger:
+
+1. the default of its model;
+2. the YAML file;
+3. the environment: `STREAM_GUARD__ENGINE__SHADOW=false` sets `engine.shadow`.
+
+A secret can be given by the name of a file that holds it: `secret_file` for `secret`, in the YAML file (relative to it)
+and in the environment alike. Secrets are never printed, not even by the message that refuses one.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from stream_guard.config.loading import Loaded, read_settings
+from stream_guard.engine import EngineSettings
+from stream_guard.settings import Settings
+
+
+class Config(Settings):
+    """Every setting of stream_guard, one section per part."""
+
+    engine: EngineSettings = EngineSettings()
+    """What is measured, what is judged and what is decided."""
+
+
+def load(file: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
+    """Return what `file` says, overridden by the environment (`os.environ` if not given), over the defaults.
+
+    Raises
+    ------
+    ConfigError
+        With one line for each thing that is wrong: `FILE:LINE: KEY: message`.
+    """
+    return load_with_origins(file, environ).settings
+
+
+def load_with_origins(file: Path | None = None, environ: Mapping[str, str] | None = None) -> Loaded[Config]:
+    """Like `load`, and say of each value where it was set."""
+    return read_settings(Config, file, environ)
