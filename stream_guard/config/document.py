@@ -28,7 +28,8 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.composer.ComposerError(None, None, "aliases are not supported", self.peek_event().start_mark)
+            mark = self.get_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "aliases are not supported", mark)
         return super().compose_node(parent, index)
 
 
@@ -46,7 +47,7 @@ _SCALARS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
     "tag:yaml.org,2002:float": (r"[-+]?([0-9][0-9_]*(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?", "-+.0123456789", _finite),
 }
 for _tag, (_pattern, _first, _) in _SCALARS.items():
-    _Loader.add_implicit_resolver(_tag, re.compile(f"^(?:{_pattern})$"), [*_first, *([""] if "null" in _tag else [])])  # type: ignore[no-untyped-call]
+    _Loader.add_implicit_resolver(_tag, re.compile(f"^(?:{_pattern})$"), [*_first, *([""] if "null" in _tag else [])])
 
 
 @dataclass(slots=True)
@@ -59,11 +60,11 @@ class Document:
 
 
 def read(text: str) -> Document:
-    """Return what `text` says; what it may not say is in `problems`. Never raises for what a text holds.
+    r"""Return what `text` says; what it may not say is in `problems`. Never raises for what a text holds.
 
     Examples
     --------
-    >>> document = read("engine:\\n  shadow: no\\n  shadow: true")
+    >>> document = read("engine:\n  shadow: no\n  shadow: true")
     >>> document.data
     {'engine': {'shadow': 'no'}}
     >>> document.problems

@@ -103,8 +103,10 @@ def allowed(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
 
     Examples
     --------
-    >>> allowed(Literal["gzip", "zstd"] | None), allowed(tuple[int, ...]), allowed(Annotated[float, annotated_types.Ge(0)])
-    ('gzip, zstd or null', 'list of whole number', 'number, at least 0')
+    >>> allowed(Literal["gzip", "zstd"] | None), allowed(tuple[str, ...])
+    ('gzip or zstd or null', 'list of text')
+    >>> allowed(Annotated[float, annotated_types.Ge(0)])
+    'number, at least 0'
     """
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
@@ -177,7 +179,7 @@ def holds_secret(annotation: Any) -> bool:
 
 
 def _unwrapped(annotation: Any) -> tuple[Any, ...]:
-    """The alternatives of an annotation, without `Annotated`."""
+    """Return the alternatives of an annotation, without `Annotated`."""
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
         return _unwrapped(args[0])

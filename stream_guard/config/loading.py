@@ -94,7 +94,7 @@ def _read_file(file: Path, model: type[Settings], sources: _Sources) -> None:
 
 
 def _without_empty_sections(data: dict[str, Any], model: type[Settings]) -> dict[str, Any]:
-    """A section of which every line is commented out reads as null; it means the defaults."""
+    """Drop sections of which every line is commented out: they read as null and mean the defaults."""
     kept = {}
     for key, value in data.items():
         inner = fields.section(model.model_fields[key].annotation) if key in model.model_fields else None
@@ -172,7 +172,7 @@ def _read_secret(
     model: type[Settings], name: str, data: dict[str, Any], where: Where, folder: Path, sources: _Sources
 ) -> None:
     here = (*where, f"{name}_file")
-    file = data.pop(here[-1])
+    file = data.pop(f"{name}_file")
     if name in data:
         sources.refuse(here, f"and {fields.spell((*where, name))} are both given; keep one")
         return
@@ -283,10 +283,10 @@ def _did_you_mean(word: str, words: Iterable[str]) -> str:
 
 
 def _ordered(problems: list[tuple[str, Where, str]]) -> list[str]:
-    """The file's first, by line; then the environment's."""
+    """Return one line each: those of the file first, by line; then those of the environment."""
 
     def line(origin: str) -> tuple[bool, int, str]:
-        number = origin.split(" (")[0].rpartition(":")[2]
+        number = origin.partition(" (")[0].rpartition(":")[2]
         return (not number.isdigit(), int(number) if number.isdigit() else 0, origin)
 
     return [

@@ -1,0 +1,134 @@
+"""Settings as YAML for people: the commented defaults, and what is in force with where it was set."""
+
+import json
+import re
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic_core import PydanticUndefined
+
+from stream_guard.config import document, fields
+from stream_guard.config.document import Where
+from stream_guard.config.fields import Setting
+from stream_guard.config.loading import Loaded
+from stream_guard.settings import Settings
+
+_WIDTH = 100
+_MASK = "***"
+
+
+def default_yaml(model: type[Settings]) -> str:
+    """Return every setting of `model` with its default, its meaning, and what it may be; it loads to the defaults."""
+    lines = [
+        "# Every setting of stream-guard, with its default. A file needs only what differs; what it leaves out is as",
+        "# below. `stream-guard config check FILE` says what is wrong with a file, `config show FILE` what is set.",
+        "# A value can also come from the environment: STREAM_GUARD__SECTION__KEY=value. A secret can be given by the",
+        "# name of a file that holds it, as KEY_file.",
+    ]
+    for setting in fields.walk(model):
+        if len(setting.where) == 1:
+            lines.append("")
+        lines += _with_comment(setting)
+    return "\n".join(lines) + "\n"
+
+
+def effective_yaml(loaded: Loaded[Any]) -> str:
+    """Return what is in force, each value with where it was set; secrets are masked."""
+    data = loaded.settings.model_dump(mode="json")
+    return "\n".join(_effective(type(loaded.settings), data, (), loaded.origins)) + "\n"
+
+
+def _with_comment(setting: Setting) -> Iterator[str]:
+    indent = "  " * (len(setting.where) - 1)
+    name = setting.where[-1]
+    if setting.model and setting.default is not None:
+        yield from _comment(setting.meaning or _summary(setting.model), indent)
+        yield f"{indent}{name}:"
+        return
+    facts = "; ".join(filter(None, (setting.allowed, setting.unit)))
+    yield from _comment(f"{setting.meaning} ({facts}{f'; or {name}_file' if setting.secret else ''})", indent)
+    yield f"{indent}{name}: {_inline(_plain(setting))}"
+    held = fields.section(fields.item(setting.annotation))
+    if held:
+        yield from _comment("Each of them:", indent)
+        for i, inner in enumerate(fields.walk(held)):
+            dash = "- " if i == 0 and not isinstance(_plain(setting), dict) else "  "
+            value = "" if inner.default is PydanticUndefined else " " + _inline(_plain(inner))
+            required = "; required" if inner.default is PydanticUndefined else ""
+            facts = "; ".join(filter(None, (inner.allowed, inner.unit)))
+            file = f"; or {inner.where[-1]}_file" if inner.secret else ""
+            yield from _comment(f"{inner.meaning} ({facts}{file}{required})", f"{indent}#   ")
+            yield f"{indent}# {dash}{inner.where[-1]}:{value}"
+
+
+def _plain(setting: Setting) -> Any:
+    default = setting.default
+    if default is PydanticUndefined or (setting.secret and default is not None):
+        return None
+    return TypeAdapter(setting.annotation).dump_python(default, mode="json")
+
+
+def _summary(model: type[Settings]) -> str:
+    return " ".join((model.__doc__ or "").partition("\n\n")[0].split())
+
+
+def _comment(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=f"{indent}# ",
+        subsequent_indent=f"{indent}# ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _effective(annotation: Any, data: Any, where: Where, origins: dict[Where, str]) -> Iterator[str]:
+    indent = "  " * len(where)
+    for key, value in data.items():
+        here = (*where, key)
+        inner = fields.step(annotation, key)
+        if isinstance(value, dict) and fields.section(inner):
+            yield f"{indent}{key}:"
+            yield from _effective(inner, value, here, origins)
+        else:
+            yield f"{indent}{key}: {_inline(_masked(inner, value))}  # {_origin(here, origins)}"
+
+
+def _masked(annotation: Any, value: Any) -> Any:
+    """Hide the secrets of a value, in lists and maps of sections too."""
+    if value is None:
+        return None
+    if fields.holds_secret(annotation):
+        return _MASK
+    if isinstance(value, list):
+        return [_masked(fields.step(annotation, i), v) for i, v in enumerate(value)]
+    if isinstance(value, dict):
+        return {k: _masked(fields.step(annotation, k), v) for k, v in value.items()}
+    return value
+
+
+def _origin(where: Where, origins: dict[Where, str]) -> str:
+    return origins.get(where, "default")
+
+
+def _inline(value: Any) -> str:
+    """Write a value on one line, so that `document.read` reads the same.
+
+    Examples
+    --------
+    >>> _inline(["a", "no", "1e3", 2.5, None, {"x": ""}])
+    '[a, no, "1e3", 2.5, null, {x: ""}]'
+    """
+    match value:
+        case str():
+            plain = re.fullmatch(r"[\w./]([\w./:+@%-]*[\w./+@%-])?", value, re.ASCII) and document.value(value) == value
+            return value if plain else json.dumps(value, ensure_ascii=False)
+        case list():
+            return f"[{', '.join(map(_inline, value))}]"
+        case dict():
+            return f"{{{', '.join(f'{_inline(str(k))}: {_inline(v)}' for k, v in value.items())}}}"
+        case _:
+            return json.dumps(value)
