@@ -2,12 +2,27 @@
 
 All times (`ts`, `expires_at`, `created_at`, `first_seen`) are seconds since 1970 in UTC; events carry their own (event
 time). A missing optional field weakens signals and never breaks them. JSON on topics, files and HTTP alike is exactly
-these fields (`codecs.py`).
+these fields (`codecs.py`). The bounds in the types are what decoding checks.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+"""A name that records are joined by; never empty, printable."""
+
+TIME_MAX = 4_102_444_800
+"""The year 2100: milliseconds taken for seconds are refused."""
+
+Time = Annotated[float, msgspec.Meta(ge=0, le=TIME_MAX)]
+"""Seconds since 1970. May come in as RFC 3339."""
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+"""Tokens, turns, answers: fits 32 bits."""
+
+Number = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]
+"""A measured value: finite, and so far from the largest float that sums and squares of it stay finite."""
 
 Action = Literal["allow", "watch", "throttle", "challenge", "degrade", "verify", "suspend"]
 """What a gateway is told to do; in the order of severity."""
@@ -17,54 +32,56 @@ Shape = Literal["narrow", "relay", "solo"]
 """narrow: one template times many slots; relay: strangers' traffic with a fixed sub-prompt; solo: one account."""
 
 
-class Client(msgspec.Struct, frozen=True, gc=False):
+class Client(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     """Where a request came from."""
 
     ip: str | None = None
-    asn: int | None = None
+    asn: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)] | None = None
     country: str | None = None
     user_agent: str | None = None
     tls_ja4: str | None = None
 
 
-class AccountFacts(msgspec.Struct, frozen=True, gc=False):
+class AccountFacts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     """What the provider knows of an account. `entitlement` is in tokens a day."""
 
-    created_at: float | None = None
+    created_at: Time | None = None
     tier: str | None = None
     payment_id: str | None = None
     email_domain: str | None = None
     pathway: str | None = None
-    entitlement: float | None = None
+    entitlement: Number | None = None
 
 
-class RequestEvent(msgspec.Struct, frozen=True, gc=False):
+class RequestEvent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     """One observed API request (`llm.requests`). Only the first four fields are required.
 
-    `sketch` stands in for `system` and `prompt` where text must not leave the gateway (base64, see `sketch.py`).
+    `sketch` stands in for `system` and `prompt` where text must not leave the gateway (base64, see `sketch.py`). What a
+    gateway sends beyond these fields is ignored by `codecs.py`; the struct itself refuses it, which is what lets most
+    payloads be decoded without a second look.
     """
 
-    event_id: str
-    ts: float
-    account_id: str
-    model: str
+    event_id: Id
+    ts: Time
+    account_id: Id
+    model: Id
     org_id: str | None = None
     api_key_id: str | None = None
     operation: str | None = None
     conversation_id: str | None = None
-    turn: int | None = None
-    status: int | None = None
+    turn: Count | None = None
+    status: Count | None = None
     finish_reason: str | None = None
     stream: bool | None = None
     system: str | None = None
     prompt: str | None = None
     sketch: str | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    max_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    n: int | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    max_tokens: Count | None = None
+    temperature: Number | None = None
+    top_p: Number | None = None
+    n: Count | None = None
     logprobs: bool | None = None
     tools: bool | None = None
     reasoning_refs: tuple[str, ...] = ()
@@ -174,37 +191,37 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
     payload_bytes: int = 0
 
 
-class Feedback(msgspec.Struct, frozen=True):
+class Feedback(msgspec.Struct, frozen=True, omit_defaults=True):
     """An analyst's word on an account or a campaign (`stream-guard.feedback`)."""
 
-    ts: float
+    ts: Time
     label: Literal["malicious", "benign"]
-    account_id: str | None = None
-    campaign_id: str | None = None
+    account_id: Id | None = None
+    campaign_id: Id | None = None
     analyst: str = ""
     note: str = ""
 
 
-class Release(msgspec.Struct, frozen=True):
+class Release(msgspec.Struct, frozen=True, omit_defaults=True):
     """A model became available (`stream-guard.releases`)."""
 
-    ts: float
-    model: str
+    ts: Time
+    model: Id
     replaces: str | None = None
 
 
-class Enforcement(msgspec.Struct, frozen=True):
+class Enforcement(msgspec.Struct, frozen=True, omit_defaults=True):
     """What somebody else did about an account (`stream-guard.enforcement`), such as a ban."""
 
-    ts: float
-    account_id: str
+    ts: Time
+    account_id: Id
     action: str
 
 
-class AccountUpdate(msgspec.Struct, frozen=True):
+class AccountUpdate(msgspec.Struct, frozen=True, omit_defaults=True):
     """Facts of one account (`stream-guard.accounts`, compacted), joined to its requests."""
 
-    account_id: str
+    account_id: Id
     facts: AccountFacts
     org_id: str | None = None
 
