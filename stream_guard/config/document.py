@@ -76,8 +76,9 @@ def read(text: str) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         document.problems.append((mark.line + 1 if mark else 1, (), f"is not YAML: {error.problem or error.context}"))
-    except yaml.YAMLError as error:
-        document.problems.append((1, (), f"is not YAML: {str(error).splitlines()[0]}"))
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        document.problems.append((line, (), f"is not YAML: the character {error.character!r} is not allowed"))
     except RecursionError:
         document.problems.append((1, (), f"is nested more than {DEPTH_MAX} deep"))
     else:

@@ -65,7 +65,7 @@ def _with_comment(setting: Setting) -> Iterator[str]:
 
 def _plain(setting: Setting) -> Any:
     default = setting.default
-    if default is PydanticUndefined or (setting.secret and default is not None):
+    if default is PydanticUndefined or (setting.secret and default):
         return None
     return TypeAdapter(setting.annotation).dump_python(default, mode="json")
 
