@@ -16,16 +16,13 @@ from typing import BinaryIO
 import msgspec
 import zstandard
 
-from stream_guard.codecs import encode
+from stream_guard.codecs import PAYLOAD_BYTES_MAX, encode
 from stream_guard.engine import Outcome
 from stream_guard.errors import SinkError, SourceError
 from stream_guard.events import DeadLetter
 from stream_guard.transports.snapshots import sync_directory
 
 STDIN = "-"
-LINE_BYTES_MAX = 4 << 20
-"""Bytes of a line that are looked at; the codec's own limit on an event is lower."""
-
 _CHUNK_BYTES = 1 << 20
 _COMPRESSED_CHUNK_BYTES = 16 << 10
 """Of compressed input at a time: bounds what one step can unpack to."""
@@ -44,7 +41,7 @@ class LineSplitter:
     ([b'{"a":1}'], [b'{"b":2}'], [b'{}'])
     """
 
-    def __init__(self, line_bytes_max: int = LINE_BYTES_MAX) -> None:
+    def __init__(self, line_bytes_max: int = PAYLOAD_BYTES_MAX) -> None:
         self._cut = line_bytes_max + 1
         self._rest = b""
 
