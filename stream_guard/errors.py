@@ -4,9 +4,11 @@
     ├── InvalidEvent             one payload that cannot be a request event; carries `reason`; goes to the dead letters
     ├── ConfigError              a configuration that is refused; carries file, line and key where they are known
     ├── SnapshotError            a snapshot that is damaged, foreign or of another version
+    ├── InvalidCursor            a place in the log of decisions that is not there, or no longer
     └── TransportError           the outside world failed
         ├── SourceError          events cannot be read
         ├── SinkError            what we decided cannot be written
+        ├── Overloaded           more comes in than is taken; carries after how many seconds to come again
         └── BrokerError          Kafka: no broker, a missing topic, a wrong setting of a topic
 
 Errors of libraries are mapped to these where they enter (`transports/`, `codecs.py`, `config.py`). A programmer's
@@ -40,6 +42,10 @@ class SnapshotError(StreamGuardError):
     """A snapshot that is damaged, foreign, or written by another version."""
 
 
+class InvalidCursor(StreamGuardError):  # noqa: N818 - as InvalidEvent
+    """A place in the log of decisions that is not there, or no longer."""
+
+
 class TransportError(StreamGuardError):
     """The outside world failed."""
 
@@ -50,6 +56,14 @@ class SourceError(TransportError):
 
 class SinkError(TransportError):
     """What we decided cannot be written."""
+
+
+class Overloaded(TransportError):  # noqa: N818 - as InvalidEvent
+    """More comes in than is taken: nothing of it was taken, come again after `retry_after_s` seconds."""
+
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class BrokerError(TransportError):
