@@ -13,7 +13,7 @@ from rich.table import Table
 from stream_guard.cli.options import ConfigOption
 
 if TYPE_CHECKING:
-    from stream_guard.app import ReplayProgress
+    from stream_guard.app.replay import ReplayProgress
 
 _PLAIN_LINE_S = 10.0
 """Seconds between progress lines where there is no terminal."""
@@ -62,8 +62,8 @@ def replay(
     Writes `decisions.jsonl`, `campaigns.jsonl`, `alerts.jsonl` and `dead-letters.jsonl` into DIR. Time is the time of
     the events; the same input gives the same bytes. Until it is done the files are called `*.jsonl.partial`.
     """
-    from stream_guard.app import read_releases
-    from stream_guard.app import replay as run_replay
+    from stream_guard.app.replay import read_releases
+    from stream_guard.app.replay import replay as run_replay
     from stream_guard.config import load
 
     settings = load(config).engine

@@ -4,9 +4,10 @@ Everything that the engine is told goes through it, in one order: requests, less
 tells the engine exactly the same again, from the offset in its snapshot.
 
 A segment is a file named after the offset of its first record. A record is a header (length, CRC-32, kind) and its
-payload. A record that a crash left half written is cut off at the next start; it was acknowledged to nobody, as that
-comes after the sync. A damaged record anywhere else is an error. *Marks* are small facts that must move together with
-the records, such as how far a followed file has been read; each segment begins with all of them.
+payload. *Marks* are small facts that must move together with the records, such as how far a followed file has been
+read: an append ends with its marks, and each segment begins with all of them. An append that a crash left without them
+is cut off at the next start; it was acknowledged to nobody, as that comes after the sync. So an append is there as a
+whole or not at all. Damage anywhere else is an error.
 """
 
 import asyncio
@@ -17,7 +18,8 @@ import logging
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -106,11 +108,8 @@ class Journal:
         try:
             if self._file.tell() >= self._segment_bytes:
                 self._file = self._new_segment(self._file)
-            framed = [_framed(record) for record in records]
-            if marks:
-                self.marks.update(marks)
-                framed.append(_marked(marks))
-            _write(self._file, b"".join(framed))
+            self.marks.update(marks or {})
+            _write(self._file, b"".join([*map(_framed, records), _marked(marks or {})]))
         except OSError as error:
             self._file.close()
             raise SinkError(f"{self._directory}: cannot write the journal: {error.strerror}") from error
@@ -155,19 +154,20 @@ class Journal:
         if not segments:
             return self._new_segment(None)
         self.next_offset, path = segments[-1]
-        whole = 0
+        read = kept = records = 0
         for record in _whole(path):
-            whole += _HEADER.size + len(record.payload)
+            read += _HEADER.size + len(record.payload)
+            records += 1
             if record.kind is Kind.MARKS:
                 self.marks.update(msgspec.json.decode(record.payload))
-            else:
-                self.next_offset += 1
+                self.next_offset += records - 1
+                kept, records = read, 0
         file = path.open("r+b", buffering=0)
-        torn = file.seek(0, os.SEEK_END) - whole
+        torn = file.seek(0, os.SEEK_END) - kept
         if torn:
             _log.warning("%s: cut %d bytes that a crash left half written", path, torn)
-            file.truncate(whole)
-            file.seek(whole)
+            file.truncate(kept)
+            file.seek(kept)
             os.fsync(file.fileno())
         return file
 
@@ -193,32 +193,52 @@ class GroupCommit:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._waiting: list[tuple[Sequence[Record], Mapping[str, Any], asyncio.Future[int]]] = []
+        self._waiting: list[_Append] = []
         self._task: asyncio.Task[None] | None = None
 
-    async def append(self, records: Sequence[Record], marks: Mapping[str, Any] | None = None) -> int:
-        """Return the offset of the first of these records once they are safe. Raises SinkError."""
-        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._waiting.append((records, marks or {}, done))
+    async def append(
+        self, records: Sequence[Record], then: Callable[[int], None], marks: Mapping[str, Any] | None = None
+    ) -> None:
+        """Return once the records are safe. Raises SinkError.
+
+        `then` is called with the offset of the first of them, in the order of the journal, and also if the caller has
+        been cancelled meanwhile: what is in the journal has to be processed.
+        """
+        append = _Append(records, marks or {}, then, asyncio.get_running_loop().create_future())
+        self._waiting.append(append)
         if self._task is None:
             self._task = asyncio.create_task(self._sync())
-        return await asyncio.shield(done)
+        await asyncio.shield(append.done)
+
+    async def drain(self) -> None:
+        """Return once nobody waits."""
+        if self._task is not None:
+            await self._task
 
     async def _sync(self) -> None:
         while group := self._waiting:
             self._waiting = []
-            records = [record for some, _, _ in group for record in some]
-            marks = {name: mark for _, some, _ in group for name, mark in some.items()}
+            records = [record for append in group for record in append.records]
+            marks = {name: mark for append in group for name, mark in append.marks.items()}
             try:
                 offset = await asyncio.to_thread(self._journal.append, records, marks)
             except Exception as error:  # noqa: BLE001 - it belongs to those who wait
-                for _, _, done in group:
-                    done.set_exception(error)
+                for append in group:
+                    append.done.set_exception(error)
                 continue
-            for some, _, done in group:
-                done.set_result(offset)
-                offset += len(some)
+            for append in group:
+                append.then(offset)
+                append.done.set_result(None)
+                offset += len(append.records)
         self._task = None
+
+
+@dataclass(frozen=True)
+class _Append:
+    records: Sequence[Record]
+    marks: Mapping[str, Any]
+    then: Callable[[int], None]
+    done: asyncio.Future[None]
 
 
 def _write(file: BinaryIO, framed: bytes) -> None:

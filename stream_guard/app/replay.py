@@ -1,4 +1,4 @@
-"""The embedded compositions: a replay of recorded traffic, and the service that runs beside a gateway without Kafka."""
+"""Recorded traffic through a fresh engine, in event time."""
 
 import itertools
 import time
