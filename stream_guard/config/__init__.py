@@ -16,6 +16,7 @@ from pathlib import Path
 from stream_guard.config.loading import Loaded, read_settings
 from stream_guard.engine import EngineSettings
 from stream_guard.settings import Settings
+from stream_guard.transports.kafka.settings import KafkaSettings
 
 
 class Config(Settings):
@@ -23,6 +24,8 @@ class Config(Settings):
 
     engine: EngineSettings = EngineSettings()
     """What is measured, what is judged and what is decided."""
+    kafka: KafkaSettings = KafkaSettings()
+    """How to reach Kafka and how to work with it: `stream-guard worker`, `topics`, `produce` and `tail`."""
 
 
 def load(file: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:

@@ -58,8 +58,9 @@ class Setting:
 
     @property
     def meaning(self) -> str:
-        """Its docstring, as one paragraph."""
-        return " ".join((self.field.description or "").split())
+        """Its docstring as one paragraph; of a section without one, the first paragraph of its model's."""
+        own = self.field.description or (self.model and self.model.__doc__ or "").partition("\n\n")[0]
+        return " ".join(own.split())
 
     @property
     def unit(self) -> str:
@@ -112,8 +113,10 @@ def allowed(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
     if origin is Annotated:
         return allowed(args[0], (*args[1:], *metadata))
     if origin in (typing.Union, types.UnionType):
-        words = ", ".join(allowed(arg) for arg in args if arg is not type(None))
-        text = f"{words} or null" if type(None) in args else " or ".join(words.split(", "))
+        words = [allowed(arg) for arg in args if arg is not type(None)]
+        text = " or ".join(words)
+        if type(None) in args:
+            text += ", or null" if "," in text else " or null"
     elif origin is Literal:
         text = ", ".join(map(str, args[:-1])) + " or " * (len(args) > 1) + str(args[-1])
     elif origin in (tuple, list, set, frozenset):
@@ -133,19 +136,23 @@ def _limits(metadata: tuple[Any, ...]) -> Iterator[str]:
             case FieldInfo():
                 yield from _limits(tuple(item.metadata))
             case annotated_types.Ge(limit):
-                yield f"at least {limit}"
+                yield f"at least {_short(limit)}"
             case annotated_types.Gt(limit):
-                yield f"more than {limit}"
+                yield f"more than {_short(limit)}"
             case annotated_types.Le(limit):
-                yield f"at most {limit}"
+                yield f"at most {_short(limit)}"
             case annotated_types.Lt(limit):
-                yield f"less than {limit}"
+                yield f"less than {_short(limit)}"
             case annotated_types.MinLen(limit):
                 yield f"length at least {limit}"
             case annotated_types.MaxLen(limit):
                 yield f"length at most {limit}"
             case _ if pattern := getattr(item, "pattern", None):
                 yield f"matching {pattern}"
+
+
+def _short(limit: Any) -> str:
+    return str(int(limit)) if limit == int(limit) else str(limit)
 
 
 def section(annotation: Any) -> type[Settings] | None:

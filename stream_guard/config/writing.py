@@ -44,18 +44,18 @@ def _with_comment(setting: Setting) -> Iterator[str]:
     indent = "  " * (len(setting.where) - 1)
     name = setting.where[-1]
     if setting.model and setting.default is not None:
-        yield from _comment(setting.meaning or _summary(setting.model), indent)
+        yield from _comment(setting.meaning, indent)
         yield f"{indent}{name}:"
         return
     facts = "; ".join(filter(None, (setting.allowed, setting.unit)))
     yield from _comment(f"{setting.meaning} ({facts}{f'; or {name}_file' if setting.secret else ''})", indent)
-    yield f"{indent}{name}: {_inline(_plain(setting))}"
+    yield f"{indent}{name}: {default_text(setting)}"
     held = fields.section(fields.item(setting.annotation))
     if held:
         yield from _comment("Each of them:", indent)
         for i, inner in enumerate(fields.walk(held)):
             dash = "- " if i == 0 and not isinstance(_plain(setting), dict) else "  "
-            value = "" if inner.default is PydanticUndefined else " " + _inline(_plain(inner))
+            value = "" if inner.default is PydanticUndefined else " " + default_text(inner)
             required = "; required" if inner.default is PydanticUndefined else ""
             facts = "; ".join(filter(None, (inner.allowed, inner.unit)))
             file = f"; or {inner.where[-1]}_file" if inner.secret else ""
@@ -63,15 +63,16 @@ def _with_comment(setting: Setting) -> Iterator[str]:
             yield f"{indent}# {dash}{inner.where[-1]}:{value}"
 
 
+def default_text(setting: Setting) -> str:
+    """Return a setting's default as YAML on one line."""
+    return _inline(_plain(setting))
+
+
 def _plain(setting: Setting) -> Any:
     default = setting.default
     if default is PydanticUndefined or (setting.secret and default):
         return None
     return TypeAdapter(setting.annotation).dump_python(default, mode="json")
-
-
-def _summary(model: type[Settings]) -> str:
-    return " ".join((model.__doc__ or "").partition("\n\n")[0].split())
 
 
 def _comment(text: str, indent: str) -> list[str]:
