@@ -74,12 +74,14 @@ def test_every_command_is_explained(name):
 
 
 def named_commands():
-    """Each `stream-guard …` that a document tells people to run."""
+    """Each `stream-guard …` that a document gives as code, in a line or in a block."""
     for file in committed():
-        if file.suffix == ".md" and file.parts[0] != "tests":
-            for line in (ROOT / file).read_text().splitlines():
-                for words in re.findall(r"(?:^|[`$(] ?)stream-guard((?: [a-z][a-z-]*)+)", line):
-                    yield file, words.split()
+        if file.suffix == ".md":
+            text = (ROOT / file).read_text()
+            blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+            code = re.findall(r"`([^`\n]+)`", text) + [line for block in blocks for line in block.splitlines()]
+            for words in re.findall(r"^(?:\$ |\S*/)?stream-guard((?: [a-z][a-z-]*)+)", "\n".join(code), re.MULTILINE):
+                yield file, words.split()
 
 
 def test_every_command_that_a_document_names_exists():

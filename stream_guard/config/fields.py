@@ -45,6 +45,8 @@ class Setting:
     annotation: Any
     field: FieldInfo
     model: type[Settings] | None
+    default: Any
+    """What it is when nothing is said; `PydanticUndefined` if something must be."""
 
     @property
     def key(self) -> str:
@@ -52,15 +54,10 @@ class Setting:
         return spell(self.where)
 
     @property
-    def default(self) -> Any:
-        """What it is when nothing is said."""
-        return self.field.get_default(call_default_factory=True)
-
-    @property
     def meaning(self) -> str:
         """Its docstring as one paragraph; of a section without one, the first paragraph of its model's."""
-        own = self.field.description or (self.model and self.model.__doc__ or "").partition("\n\n")[0]
-        return " ".join(own.split())
+        model_says = ((self.model and self.model.__doc__) or "").partition("\n\n")[0]
+        return " ".join((self.field.description or model_says).split())
 
     @property
     def unit(self) -> str:
@@ -78,13 +75,17 @@ class Setting:
         return holds_secret(self.annotation)
 
 
-def walk(model: type[Settings], where: Where = ()) -> Iterator[Setting]:
-    """Yield every setting of `model` in the order of its declaration, each section before what is in it."""
+def walk(model: type[Settings], where: Where = (), defaults: Settings | None = None) -> Iterator[Setting]:
+    """Yield every setting of `model` in the order of its declaration, each section before what is in it.
+
+    `defaults` is what the section is by default, if that is not what its model says.
+    """
     for name, field in model.model_fields.items():
+        default = getattr(defaults, name) if defaults else field.get_default(call_default_factory=True)
         inner = section(field.annotation)
-        yield Setting((*where, name), field.annotation, field, inner)
+        yield Setting((*where, name), field.annotation, field, inner, default)
         if inner:
-            yield from walk(inner, (*where, name))
+            yield from walk(inner, (*where, name), default if isinstance(default, Settings) else None)
 
 
 def unit(name: str) -> str:

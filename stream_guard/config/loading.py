@@ -62,6 +62,7 @@ def read_settings(model: type[_S], file: Path | None, environ: Mapping[str, str]
     _read_environment(os.environ if environ is None else environ, model, sources)
     _read_secrets(model, sources.data, (), file.parent if file else Path(), sources)
     settings = None
+    _add_defaults(model, sources.data)
     try:
         # By way of JSON, in which strict models take a path from text and a tuple from a list.
         settings = model.model_validate_json(json.dumps(sources.data))
@@ -102,6 +103,19 @@ def _without_empty_sections(data: dict[str, Any], model: type[Settings]) -> dict
             continue
         kept[key] = _without_empty_sections(value, inner) if inner and isinstance(value, dict) else value
     return kept
+
+
+def _add_defaults(model: type[Settings], data: dict[str, Any], section: Settings | None = None) -> None:
+    """Where a section is given in part, the rest is as in the default `section`, which need not be its model's."""
+    for name, field_ in model.model_fields.items():
+        own = field_.get_default(call_default_factory=True)
+        default = getattr(section, name) if section else own
+        inner = fields.section(field_.annotation)
+        if inner and isinstance(data.get(name), dict):
+            _add_defaults(inner, data[name], default if isinstance(default, Settings) else None)
+        elif name not in data and default != own:
+            annotation: Any = field_.annotation
+            data[name] = TypeAdapter(annotation).dump_python(default, mode="json")
 
 
 def _read_environment(environ: Mapping[str, str], model: type[Settings], sources: _Sources) -> None:
@@ -218,6 +232,7 @@ _EXPECTED = {
     "list": "a list",
     "tuple": "a list",
     "set": "a list",
+    "frozen_set": "a list",
     "dict": "a map",
     "model": "a section of keys",
     "path": "a path",

@@ -36,8 +36,7 @@ def default_yaml(model: type[Settings]) -> str:
 
 def effective_yaml(loaded: Loaded[Any]) -> str:
     """Return what is in force, each value with where it was set; secrets are masked."""
-    data = loaded.settings.model_dump(mode="json")
-    return "\n".join(_effective(type(loaded.settings), data, (), loaded.origins)) + "\n"
+    return "\n".join(_effective(loaded.settings, (), loaded.origins)) + "\n"
 
 
 def _with_comment(setting: Setting) -> Iterator[str]:
@@ -72,7 +71,12 @@ def _plain(setting: Setting) -> Any:
     default = setting.default
     if default is PydanticUndefined or (setting.secret and default):
         return None
-    return TypeAdapter(setting.annotation).dump_python(default, mode="json")
+    return _stable(default, TypeAdapter(setting.annotation).dump_python(default, mode="json"))
+
+
+def _stable(value: Any, dumped: Any) -> Any:
+    """Sort what was a set, so that it is written the same each time."""
+    return sorted(dumped, key=repr) if isinstance(value, set | frozenset) else dumped
 
 
 def _comment(text: str, indent: str) -> list[str]:
@@ -86,16 +90,17 @@ def _comment(text: str, indent: str) -> list[str]:
     )
 
 
-def _effective(annotation: Any, data: Any, where: Where, origins: dict[Where, str]) -> Iterator[str]:
+def _effective(settings: Settings, where: Where, origins: dict[Where, str]) -> Iterator[str]:
     indent = "  " * len(where)
-    for key, value in data.items():
-        here = (*where, key)
-        inner = fields.step(annotation, key)
-        if isinstance(value, dict) and fields.section(inner):
-            yield f"{indent}{key}:"
-            yield from _effective(inner, value, here, origins)
+    dumped = settings.model_dump(mode="json")
+    for name, field in type(settings).model_fields.items():
+        value, here = getattr(settings, name), (*where, name)
+        if isinstance(value, Settings):
+            yield f"{indent}{name}:"
+            yield from _effective(value, here, origins)
         else:
-            yield f"{indent}{key}: {_inline(_masked(inner, value))}  # {_origin(here, origins)}"
+            text = _inline(_masked(field.annotation, _stable(value, dumped[name])))
+            yield f"{indent}{name}: {text}  # {origins.get(here, 'default')}"
 
 
 def _masked(annotation: Any, value: Any) -> Any:
@@ -109,10 +114,6 @@ def _masked(annotation: Any, value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _masked(fields.step(annotation, k), v) for k, v in value.items()}
     return value
-
-
-def _origin(where: Where, origins: dict[Where, str]) -> str:
-    return origins.get(where, "default")
 
 
 def _inline(value: Any) -> str:

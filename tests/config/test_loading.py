@@ -45,6 +45,8 @@ class Shop(Settings):
 
     window: Window = Window()
     """The window."""
+    slow_window: Window = Window(window_s=600.0, mode="mean")
+    """Another one, with defaults of its own."""
     password: SecretStr | None = None
     """Opens the door."""
     keys: tuple[SecretStr, ...] = ()
@@ -59,6 +61,8 @@ class Shop(Settings):
     """How much each counts."""
     limit: int | None = None
     """How many."""
+    allow: frozenset[str] = frozenset({"b", "c", "a"})
+    """Who may come in."""
     code: str = "x"
     """Said at the door."""
 
@@ -82,6 +86,12 @@ def refusal(shop, tmp_path, text="", **environ):
 @pytest.mark.parametrize("text", ["", "# nothing\n", "window:\n", "window: {}\n", "window:\n  # mode: mean\nlimit:\n"])
 def test_what_is_left_out_is_the_default(shop, text):
     assert shop(text).settings == Shop()
+
+
+def test_a_section_given_in_part_keeps_its_own_defaults(shop):
+    assert shop("slow_window:\n  step_s: 5\n").settings.slow_window == Window(window_s=600.0, mode="mean", step_s=5.0)
+    assert shop(SLOW_WINDOW__STEP_S="5").settings.slow_window == Window(window_s=600.0, mode="mean", step_s=5.0)
+    assert shop("weights: {x: 1}\n").settings.weights == {"x": 1.0}
 
 
 def test_the_environment_is_stronger_than_the_file(shop, tmp_path):
@@ -215,6 +225,7 @@ def test_the_default_file_says_everything_and_loads_to_the_defaults(shop):
     assert "  # How long it is. (number, more than 0; seconds)\n  window_s: 60.0\n" in text
     assert "# Opens the door. (secret or null; or password_file)\npassword: null\n" in text
     assert "# - url:\n" in text
+    assert "  mode: mean\n" in text
 
 
 def test_the_examples_in_the_default_file_are_settings_too(shop):
@@ -230,6 +241,7 @@ def test_what_is_in_force_is_shown_with_its_origin(shop, tmp_path):
 
     assert "  window_s: 60.0  # default\n  step_s: 10.0  # default\n" in text
     assert "  mode: mean  # STREAM_GUARD__WINDOW__MODE\n" in text
+    assert "allow: [a, b, c]  # default\n" in text
     assert "names: [x]  # shop.yaml:1\n" in text
     assert 'password: "***"  # shop.yaml:2\n' in text
 
