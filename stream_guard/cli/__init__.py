@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from stream_guard import __version__
 from stream_guard.errors import ConfigError, StreamGuardError
 
-MODULES = ("demo", "replay", "run", "kafka", "webhooks", "config")
+MODULES = ("demo", "simulate", "replay", "run", "kafka", "webhooks", "config")
 
 
 class _Commands(TyperGroup):

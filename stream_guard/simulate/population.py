@@ -1,0 +1,119 @@
+"""The accounts of one stream: what each is, when it asks, and what its requests look like from outside."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from stream_guard.events import AccountFacts, Client, RequestEvent
+from stream_guard.simulate.people import DAY_S, Rhythm, arrivals
+from stream_guard.simulate.talks import Ask, Writer
+
+MODELS = ("large-4", "medium-4", "small-4")
+
+
+class Label(NamedTuple):
+    """The truth about one request: what its account is, and whether this request is part of a harvest.
+
+    `campaign` is None for an honest account; `pool` is 2 for the accounts that take over from banned ones.
+    """
+
+    kind: str
+    campaign: str | None = None
+    harvest: bool = False
+    pool: int = 1
+
+
+@dataclass(slots=True)
+class Account:
+    """One account. Times in seconds UTC; `visits` are requests on top of its rhythm."""
+
+    account_id: str
+    label: Label
+    writer: Writer
+    per_day: float
+    rhythm: Rhythm
+    shift: int
+    seen: Sequence[Client]
+    facts: AccountFacts
+    begin: float
+    end: float
+    org_id: str | None = None
+    models: tuple[str, ...] = MODELS[:1]
+    max_tokens: tuple[int, ...] = (2048,)
+    temperature: float = 0.7
+    shows_talks: bool = True
+    tools: bool | None = None
+    rotates: bool = False
+    refused: float = 0.008
+    visits: list[float] = field(default_factory=list)
+    requests: int = 0
+
+    def times(self, rnd: random.Random, day: float) -> list[float]:
+        """Return when it asks on the day that begins at `day`."""
+        if day >= self.end or day + DAY_S <= self.begin:
+            return []
+        made = [day + at for at in arrivals(rnd, self.per_day, self.rhythm, self.shift)]
+        made += [at for at in self.visits if day <= at < day + DAY_S]
+        return [at for at in made if self.begin <= at < self.end]
+
+    def request(self, rnd: random.Random, ts: float) -> tuple[RequestEvent, Label]:
+        """Return the request that it makes at `ts`."""
+        draw = rnd.random
+        ask = self.writer.ask(ts)
+        self.requests += 1
+        limit = self.max_tokens[int(draw() * len(self.max_tokens))]
+        label = self.label if ask.harvest == self.label.harvest else self.label._replace(harvest=ask.harvest)
+        return self._event(ask, ts, limit, refused=draw() < self.refused, draw=draw()), label
+
+    def _event(self, ask: Ask, ts: float, limit: int, *, refused: bool, draw: float) -> RequestEvent:
+        answer = 24 if refused else min(ask.answer_tokens, limit)
+        place = int(draw * len(self.seen)) if self.rotates else int(ts // 14_400) % len(self.seen)
+        return RequestEvent(
+            event_id=f"ev{self.account_id[4:]}_{self.requests}",
+            ts=ts,
+            account_id=self.account_id,
+            model=self.models[int(draw * len(self.models))],
+            org_id=self.org_id,
+            api_key_id=f"key{self.account_id[4:]}",
+            operation="chat",
+            conversation_id=ask.conversation_id if self.shows_talks else None,
+            turn=ask.turn,
+            status=200,
+            finish_reason="refusal" if refused else "length" if answer >= limit else "stop",
+            stream=not self.rotates,
+            system=ask.system,
+            prompt=ask.prompt,
+            input_tokens=(len(ask.prompt) + len(ask.system or "")) // 4 + 1 + ask.history_tokens,
+            output_tokens=answer,
+            max_tokens=limit,
+            temperature=self.temperature,
+            logprobs=ask.logprobs,
+            tools=self.tools,
+            reasoning_refs=ask.reasoning_refs,
+            harness=ask.harness,
+            client=ask.client or self.seen[place],
+            account=self.facts,
+        )
+
+
+class World:
+    """What the accounts of one stream are made from: chance, the time it covers, how much machines send."""
+
+    def __init__(self, seed: str, start: float, days: float, volume: float) -> None:
+        self.rnd = random.Random(seed)
+        self.start, self.days, self.volume = start, days, volume
+        self.end = start + days * DAY_S
+        self.accounts: list[Account] = []
+
+    def new_id(self) -> str:
+        """Return the id of a new account."""
+        return f"acct_{self.rnd.getrandbits(44):011x}"
+
+    def at(self, day: float) -> float:
+        """Return the time that is `day` days into the stream, in seconds UTC."""
+        return self.start + day * DAY_S
+
+    def long_ago(self, days: float = 200.0) -> float:
+        """Return when an ordinary account was created."""
+        return self.start - 3600 - self.rnd.expovariate(1 / days) * DAY_S
