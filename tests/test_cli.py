@@ -13,7 +13,7 @@ import stream_guard
 from stream_guard.cli import app
 from stream_guard.errors import BrokerError, ConfigError, StreamGuardError
 
-HEAVY = {"aiokafka", "asyncio", "fastapi", "faust", "kafka", "numba", "numpy", "pydantic", "river", "uvicorn", "yaml"}
+HEAVY = {"aiokafka", "fastapi", "faust", "kafka", "numba", "numpy", "pydantic", "river", "uvicorn", "yaml"}
 
 
 @pytest.fixture
