@@ -25,8 +25,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
+from pydantic import Field
 
 from stream_guard.errors import SinkError, SourceError
+from stream_guard.settings import Settings
 from stream_guard.transports.snapshots import sync_directory
 
 _HEADER = struct.Struct("<IIB")
@@ -34,6 +36,25 @@ _SUFFIX = ".journal"
 _RECORD_BYTES_MAX = 64 << 20
 
 _log = logging.getLogger(__name__)
+
+
+class EmbeddedSettings(Settings):
+    """How `stream-guard run` keeps what it was told and what it made of it."""
+
+    data_dir: str = "stream-guard-data"
+    """Directory of the journal, the snapshots and the database; for one process at a time."""
+    snapshot_interval_s: float = Field(default=30.0, gt=0)
+    """Seconds between snapshots. A restart reads the journal again from the last one."""
+    advance_interval_s: float = Field(default=5.0, gt=0)
+    """Seconds without an event after which the engine is told that time goes on, so that what is due expires."""
+    batch_events: int = Field(default=500, ge=1, le=10_000)
+    """Events that the engine takes at a time; answers over HTTP wait for as long as that lasts."""
+    pending_events_max: int = Field(default=20_000, ge=1)
+    """Events that may wait for the engine; beyond it senders are told to come again later."""
+    segment_bytes: int = Field(default=64 << 20, ge=4096)
+    """Bytes of a file of the journal. Whole files are deleted once two snapshots no longer need them."""
+    records_max: int = Field(default=1_000_000, ge=1000)
+    """Decisions, alerts, changes of campaigns and dead letters that are kept in the database, of each."""
 
 
 class Kind(IntEnum):
@@ -44,6 +65,7 @@ class Kind(IntEnum):
     STDIN = 3
     ADVANCE = 16
     LESSON = 17
+    REFUSED = 18
     MARKS = 32
 
     @property

@@ -7,7 +7,7 @@ records as they came, and is the cursor of those who read on from where they sto
 import asyncio
 import hashlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
@@ -36,6 +36,7 @@ _SCHEMA = "".join(
     """
     for table in _TABLES
 )
+_LOG = "CREATE TABLE log (log_id TEXT NOT NULL); INSERT INTO log VALUES (lower(hex(randomblob(4))));"
 _PRUNE_EVERY = 64
 """Flushes between two looks at how much is kept."""
 
@@ -67,6 +68,11 @@ class SqliteStore:
     ------
     SinkError
         It cannot be opened, is not a database, or was written by another version.
+
+    Attributes
+    ----------
+    log_id
+        Tells this database from another in whose place it may come.
     """
 
     def __init__(self, path: Path, *, records_max: int = 1_000_000) -> None:
@@ -79,6 +85,7 @@ class SqliteStore:
             self._prepare()
             self._reader = self._connect()
             self._reader.execute("PRAGMA query_only = ON")
+            self.log_id: str = self._reader.execute("SELECT log_id FROM log").fetchone()[0]
         except sqlite3.Error as error:
             raise SinkError(f"{path}: {error}") from error
 
@@ -116,49 +123,56 @@ class SqliteStore:
         self._writer.close()
         self._reader.close()
 
-    def decisions(
-        self, *, since: int = 0, account_id: str | None = None, campaign_id: str | None = None, limit: int = 100
-    ) -> list[Numbered[Decision]]:
-        """Return decisions written after `since` (a `seq`), oldest first."""
-        return self._select(Decision, "decisions", since, account_id, campaign_id, limit)
+    def kept(self) -> tuple[int, int]:
+        """Return the `seq` of the oldest decision that is kept and of the newest; 0 if there was none."""
+        row = self._reader.execute("SELECT min(seq), max(seq) FROM decisions").fetchone()
+        return row[0] or 0, row[1] or 0
 
-    def alerts(
-        self, *, since: int = 0, account_id: str | None = None, campaign_id: str | None = None, limit: int = 100
-    ) -> list[Numbered[Alert]]:
-        """Return alerts written after `since`, oldest first."""
-        return self._select(Alert, "alerts", since, account_id, campaign_id, limit)
+    def decisions(
+        self,
+        *,
+        after: int = 0,
+        since: float | None = None,
+        account_id: str | None = None,
+        campaign_id: str | None = None,
+        limit: int = 100,
+        newest_first: bool = False,
+    ) -> list[Numbered[Decision]]:
+        """Return decisions written after the one of `seq` `after`, made at `since` (event time) or later."""
+        wanted = {"account_id": account_id, "campaign_id": campaign_id}
+        return self._select(Decision, "decisions", after, since, wanted, limit, newest_first=newest_first)
+
+    def alerts(self, *, after: int = 0, campaign_id: str | None = None, limit: int = 100) -> list[Numbered[Alert]]:
+        """Return alerts written after `after`, oldest first."""
+        return self._select(Alert, "alerts", after, None, {"campaign_id": campaign_id}, limit)
 
     def campaigns(
-        self, *, since: int = 0, campaign_id: str | None = None, limit: int = 100
+        self, *, after: int = 0, campaign_id: str | None = None, limit: int = 100
     ) -> list[Numbered[Campaign]]:
-        """Return changes of campaigns written after `since`, oldest first."""
-        return self._select(Campaign, "campaigns", since, None, campaign_id, limit)
+        """Return changes of campaigns written after `after`, oldest first."""
+        return self._select(Campaign, "campaigns", after, None, {"campaign_id": campaign_id}, limit)
 
-    def dead_letters(self, *, since: int = 0, limit: int = 100) -> list[Numbered[DeadLetter]]:
-        """Return dead letters written after `since`, oldest first."""
-        return self._select(DeadLetter, "dead_letters", since, None, None, limit)
-
-    def latest_decisions(self, *, account_id: str | None = None, limit: int = 100) -> list[Numbered[Decision]]:
-        """Return the decisions written last, newest first."""
-        return self._select(Decision, "decisions", 0, account_id, None, limit, newest_first=True)
+    def dead_letters(self, *, after: int = 0, limit: int = 100) -> list[Numbered[DeadLetter]]:
+        """Return dead letters written after `after`, oldest first."""
+        return self._select(DeadLetter, "dead_letters", after, None, {}, limit)
 
     def _select(
         self,
         kind: type[_R],
         table: str,
-        since: int,
-        account_id: str | None,
-        campaign_id: str | None,
+        after: int,
+        since: float | None,
+        wanted: Mapping[str, str | None],
         limit: int,
         *,
         newest_first: bool = False,
     ) -> list[Numbered[_R]]:
-        wanted = {"account_id": account_id, "campaign_id": campaign_id}
         where = "".join(f" AND {column} = :{column}" for column, value in wanted.items() if value is not None)
+        where += " AND ts >= :since" if since is not None else ""
         order = "DESC" if newest_first else "ASC"
-        query = f"SELECT seq, record FROM {table} WHERE seq > :since{where} ORDER BY seq {order} LIMIT :limit"  # noqa: S608 - names of ours
+        query = f"SELECT seq, record FROM {table} WHERE seq > :after{where} ORDER BY seq {order} LIMIT :limit"  # noqa: S608 - names of ours
         try:
-            rows = self._reader.execute(query, {"since": since, "limit": limit, **wanted}).fetchall()
+            rows = self._reader.execute(query, {"after": after, "since": since, "limit": limit, **wanted}).fetchall()
         except sqlite3.Error as error:
             raise SinkError(f"{self._path}: {error}") from error
         return [Numbered(seq, msgspec.json.decode(record, type=kind)) for seq, record in rows]
@@ -172,7 +186,7 @@ class SqliteStore:
     def _prepare(self) -> None:
         version = self._writer.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
-            self._writer.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+            self._writer.executescript(f"BEGIN; {_SCHEMA} {_LOG} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
         elif version != SCHEMA_VERSION:
             raise SinkError(f"{self._path}: written with schema {version}, this version reads schema {SCHEMA_VERSION}")
 
