@@ -1,7 +1,7 @@
 """From risk to action: who is watched, throttled or stopped, for how long, and why.
 
-`Policy` turns assessments of accounts into decisions, each with an expiry, its reasons and what would clear it; `Alerts`
-turns decisions and campaigns into notices for people. Both are pure: time is the event time that callers pass.
+`Policy` turns assessments of accounts into decisions, each with an expiry, its reasons and what would clear it;
+`Alerts` turns decisions and campaigns into notices for people. Both are pure: time is the event time that callers pass.
 """
 
 from stream_guard.policy.alerts import ATLAS, INDICATORS, Alerts, AlertSettings

@@ -78,13 +78,15 @@ class PolicySettings(Settings):
     max_reasons: Annotated[int, Field(ge=1, le=32)] = 6
     """Reasons on one decision, the weightiest first."""
     max_decisions: Annotated[int, Field(ge=1, le=10_000_000)] = 200_000
-    """Decisions held in force at a time. Beyond it, watches give way; if there are none, no more accounts are acted on."""
+    """Decisions held in force at a time. Beyond it watches give way; without any, no further account is acted on."""
 
     @model_validator(mode="after")
     def _outlives_the_period(self) -> "PolicySettings":
         for rung in ladder(self):
             if rung.duration_s < self.period_s:
-                raise ValueError(f"{rung.name}.duration_s ({rung.duration_s}) must not be below period_s ({self.period_s})")
+                raise ValueError(
+                    f"{rung.name}.duration_s ({rung.duration_s}) must not be below period_s ({self.period_s})"
+                )
         return self
 
     @property
