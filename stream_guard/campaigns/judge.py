@@ -1,0 +1,211 @@
+"""Is this cluster of accounts a campaign or an honest crowd? Judged on the cluster as a whole, never on a pair.
+
+Every feature is an average over the *accounts* of the cluster, of what they do on the requests that carry it, so that a
+few busy accounts cannot speak for the rest. Features shrink to the usual of all clusters at hand with n / (n + 5): a
+small cluster has to be more extreme. The score is a sum of weight times feature (a logistic model), so that each
+feature's part in it can be told.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_guard.campaigns.report import REFUSED, SINGLE_TURN, TIERS
+from stream_guard.campaigns.window import Window
+from stream_guard.sketch import JUDGE, REASONING
+
+SHRINK = 5.0
+CLIP = 4.0
+"""Scales from the centre beyond which a feature counts no more."""
+PRIOR_CLUSTERS = 50.0
+"""How many clusters the shipped usual values weigh, until the population has its own."""
+DAY = 86_400.0
+YOUNG_DAYS = 8.0
+
+PRIORS: dict[str, tuple[float, float, float, float]] = {
+    "accounts_log2": (-0.7, 2.6, 0.727, 2),
+    "prints_log2": (-0.641, 2.886, 1.491, 2.322),
+    "independent": (1.5, 0.951, 0.1, 1),
+    "has_org": (-0.118, 0.756, 0.201, 0.789),
+    "same_mail": (-3.51, 0.306, 0.152, 0.333),
+    "single_turn": (0.747, 0.576, 0.212, 0.667),
+    "harness": (-1.947, 0.22, 0.274, 0),
+    "top_limit": (0.501, 0.461, 0.1, 0.5),
+    "top_model": (0.157, 0.64, 0.101, 0.667),
+    "plan_use_log": (-0.534, -1.727, 0.492, -1.608),
+    "mostly": (-0.05, 0.019, 0.1, 0),
+    "coverage": (-0.045, 0.054, 0.1, 0.029),
+    "small_plan": (1.13, 0.469, 0.209, 0.5),
+    "young": (0.487, 0.038, 0.1, 0),
+    "age_log": (-1.64, 4.504, 0.479, 4.625),
+    "joined_spread": (0, 1.964, 0.599, 1.982),
+    "volume_spread": (-1.076, 0.915, 0.232, 0.863),
+    "systems_log2": (0.151, 0.008, 0.1, 0),
+    "agents_log2": (-0.508, 0.014, 0.1, 0),
+    "education": (0.078, 0.069, 0.175, 0),
+    "reasoning": (0.367, 0.035, 0.126, 0),
+    "judge": (0.13, 0.051, 0.148, 0),
+    "refused": (0.52, 0.005, 0.1, 0),
+}
+"""Feature -> (weight, centre, scale, usual): the shipped judge. Weights and centres were fitted (docs/detection.md says on
+what, and how well they do on scenarios that were left out); `usual` is what clusters of a population mostly are."""
+
+FEATURES = tuple(PRIORS)
+WEIGHTS, CENTRE, SCALE, USUAL = np.array(list(PRIORS.values())).T
+BIAS = -6.76
+UNSHRUNK = ("accounts_log2", "prints_log2")
+
+
+class Pairs(NamedTuple):
+    """Which sightings belong to which cluster: sorted by cluster, then account; a sighting at most once a cluster."""
+
+    cluster: NDArray[np.int64]
+    account: NDArray[np.int64]
+    sighting: NDArray[np.int64]
+
+
+def top_share(
+    values: NDArray[np.int64], weights: NDArray[np.float64], cluster: NDArray[np.int64], count: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the weight share of each cluster's heaviest value, and that value; value 0 (unknown) never is the heaviest."""
+    known = values != 0
+    top, best = np.zeros(count), np.zeros(count, np.int64)
+    if not known.any():
+        return top, best
+    v, w, c = values[known], weights[known], cluster[known]
+    order = np.lexsort((v, c))
+    v, w, c = v[order], w[order], c[order]
+    starts = np.flatnonzero(np.r_[True, (v[1:] != v[:-1]) | (c[1:] != c[:-1])])
+    sums = np.add.reduceat(w, starts)
+    total = np.bincount(cluster, weights, count)
+    order = np.lexsort((-v[starts], sums, c[starts]))  # the last of each cluster is its heaviest
+    starts, sums = starts[order], sums[order]
+    last = np.flatnonzero(np.r_[c[starts][1:] != c[starts][:-1], True])
+    where = c[starts][last]
+    top[where] = sums[last] / np.maximum(total[where], 1e-9)
+    best[where] = v[starts][last]
+    return top, best
+
+
+def measure(window: Window, pairs: Pairs, prints: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+    """Return the features [count, len(FEATURES)] of `count` clusters, not yet shrunk; NaN where nothing is known.
+
+    `prints` says how many fingerprints each cluster has.
+    """
+    held, facts = window.held(), window.facts
+    seen = held[pairs.sighting]
+    starts = np.flatnonzero(
+        np.r_[True, (pairs.account[1:] != pairs.account[:-1]) | (pairs.cluster[1:] != pairs.cluster[:-1])]
+    )
+    member = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(pairs.account)]))  # pair -> (cluster, account)
+    cluster, account = pairs.cluster[starts], pairs.account[starts]
+    carried = np.bincount(member, minlength=len(starts)).astype(float)
+    totals = np.bincount(held["account"], minlength=len(window.names))[account]
+    n = np.maximum(np.bincount(cluster, minlength=count), 1).astype(float)
+    one = np.ones(len(starts))
+
+    def mean(values: NDArray[np.float64], known: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+        """Mean over the accounts of a cluster."""
+        if known is None:
+            return np.bincount(cluster, values, count) / n
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.bincount(cluster[known], values[known], count) / np.bincount(cluster[known], minlength=count)
+
+    def over_requests(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Mean over the carrying requests of an account, then over the accounts."""
+        return mean(np.bincount(member, values, len(starts)) / carried)
+
+    def top(values: NDArray[np.uint32]) -> NDArray[np.float64]:
+        """Share of requests with the cluster's most usual value, averaged over accounts."""
+        first = values[starts].astype(np.int64)
+        _, best = top_share(first, one, cluster, count)
+        return over_requests(((values == best[pairs.cluster]) & (values != 0)).astype(float))
+
+    def variety(values: NDArray[np.uint32]) -> NDArray[np.float64]:
+        """Distinct values an account, log2 and averaged."""
+        order = np.lexsort((values, member))
+        m, v = member[order], values[order]
+        return mean(np.log2(np.bincount(m[np.r_[True, (m[1:] != m[:-1]) | (v[1:] != v[:-1])]], minlength=len(starts))))
+
+    f = facts[account]
+    org, mail = f["org"].astype(np.int64), np.where(f["public_mail"], 0, f["mail"]).astype(np.int64)
+    identity = np.where(org != 0, org, -1 - account)
+    order = np.lexsort((identity, cluster))
+    c, v = cluster[order], identity[order]
+    independent = np.bincount(c[np.r_[True, (c[1:] != c[:-1]) | (v[1:] != v[:-1])]], minlength=count) / n
+    created = f["created_at"] > 0
+    first_ts = np.full(len(starts), np.inf)
+    np.minimum.at(first_ts, member, seen["ts"].astype(float))
+    age = np.maximum(first_ts - f["created_at"], 0) / DAY
+    hours = first_ts / 3600.0
+    hours_mean = mean(hours)[cluster]
+    volume = np.log1p(totals.astype(float))
+    volume_mean = mean(volume)[cluster]
+    entitled = (f["entitlement"] > 0) & (f["tokens_day"] > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        plan_use = np.log10(np.where(entitled, f["tokens_day"] / np.maximum(f["entitlement"], 1), 1.0))
+    flags, marks = seen["flags"], seen["marks"]
+    columns = {
+        "accounts_log2": np.log2(n), "prints_log2": np.log2(np.maximum(prints, 1)), "independent": independent, "has_org": mean((org != 0).astype(float)),
+        "same_mail": top_share(mail, one, cluster, count)[0], "single_turn": over_requests(((flags & SINGLE_TURN) > 0).astype(float)),
+        "harness": over_requests((seen["harness"] != 0).astype(float)), "top_limit": top(seen["limit"]), "top_model": top(seen["model"]),
+        "plan_use_log": mean(plan_use, entitled), "mostly": mean((carried >= 0.5 * totals).astype(float)), "coverage": mean(carried / np.maximum(totals, 1)),
+        "small_plan": mean(((f["tier"] == TIERS.index("free")) | (f["tier"] == TIERS.index("pro"))).astype(float), f["tier"] > 0),
+        "young": mean((age < YOUNG_DAYS).astype(float), created), "age_log": mean(np.log1p(age), created),
+        "joined_spread": np.log1p(np.sqrt(mean((hours - hours_mean) ** 2))), "volume_spread": np.sqrt(mean((volume - volume_mean) ** 2)),
+        "systems_log2": variety(seen["system"]), "agents_log2": variety(seen["agent"]), "education": mean((f["pathway"] == 1).astype(float)),
+        "reasoning": over_requests(((marks & REASONING) > 0).astype(float)), "judge": over_requests(((marks & JUDGE) > 0).astype(float)),
+        "refused": over_requests(((flags & REFUSED) > 0).astype(float)),
+    }  # fmt: skip
+    return np.stack([columns[name] for name in FEATURES], axis=1)
+
+
+class Verdicts(NamedTuple):
+    """What the judge says of some clusters."""
+
+    score: NDArray[np.float64]  # log odds; a campaign above `LinkSettings.convict`
+    features: NDArray[np.float64]  # shrunk, [clusters, FEATURES]
+    usual: NDArray[np.float64]  # of all clusters at hand, [FEATURES]
+
+
+def usual(features: NDArray[np.float64], accounts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the median of the clusters at hand, mixed with the shipped one while they are few."""
+    known = features[accounts >= 3]
+    count = np.isfinite(known).sum(axis=0)
+    here = (
+        np.array([np.median(c[np.isfinite(c)]) if n else 0.0 for c, n in zip(known.T, count, strict=True)])
+        if len(known)
+        else USUAL
+    )
+    trust = count / (count + PRIOR_CLUSTERS)
+    return trust * here + (1 - trust) * USUAL
+
+
+def judge(features: NDArray[np.float64], accounts: NDArray[np.float64], ordinary: NDArray[np.float64]) -> Verdicts:
+    """Shrink features towards what is ordinary and score them.
+
+    Parameters
+    ----------
+    features
+        As `measure` returns them, [n, FEATURES].
+    accounts
+        Accounts of each cluster, [n].
+    ordinary
+        As `usual` returns it.
+    """
+    trust = (accounts / (accounts + SHRINK))[:, None]
+    filled = np.where(np.isfinite(features), features, ordinary)
+    shrunk = filled * trust + ordinary * (1 - trust)
+    for name in UNSHRUNK:
+        shrunk[:, FEATURES.index(name)] = filled[:, FEATURES.index(name)]
+    return Verdicts(_scaled(shrunk) @ WEIGHTS + BIAS, shrunk, ordinary)
+
+
+def contributions(features: NDArray[np.float64]) -> dict[str, float]:
+    """Return each feature's part in the score of one cluster; they sum to the score less `BIAS`."""
+    return dict(zip(FEATURES, (_scaled(features) * WEIGHTS).tolist(), strict=True))
+
+
+def _scaled(features: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.clip((features - CENTRE) / SCALE, -CLIP, CLIP)

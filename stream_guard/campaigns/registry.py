@@ -1,0 +1,255 @@
+"""Campaigns as they live: an id that stays as they grow, members that come and go, merges.
+
+The clusters of a pass are matched with the campaigns known by shared members and shared fingerprints. What a campaign
+was convicted of is remembered: a later account needs one such request, where the first ones needed many.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_guard.campaigns import judge
+from stream_guard.campaigns.linking import Cluster, Linker, LinkSettings, Live, campaign_id
+from stream_guard.campaigns.window import Window
+from stream_guard.errors import SnapshotError
+from stream_guard.events import Campaign, CampaignView, Evidence, Shape
+
+SAME = 0.3
+"""Share of members or fingerprints in common from which a cluster is a known campaign."""
+PRINTS_MAX = 4096
+GROWTH_MAX = 512
+EXAMPLES = 5
+DAY = 86_400.0
+
+FACTS_IN_WORDS = {
+    "single_turn": "of their requests open a conversation that is not gone on with",
+    "top_limit": "of their requests have the one same output limit",
+    "top_model": "of their requests ask for the one same model",
+    "small_plan": "of the accounts are on a small plan",
+    "young": "of the accounts were made in the week before",
+    "independent": "of the accounts share no organisation with another one",
+    "reasoning": "of their requests ask for written-out reasoning",
+    "judge": "of their requests set up a grader",
+    "refused": "of their requests are refused",
+    "mostly": "of the accounts do hardly anything else",
+}
+"""Features that are shares, as a person reads them in evidence."""
+
+
+class Registry:
+    """All campaigns of the population."""
+
+    def __init__(self, settings: LinkSettings) -> None:
+        self.settings = settings
+        self.linker = Linker(settings)
+        self.live: list[Live] = []
+        self.views: dict[str, CampaignView] = {}
+
+    def update(self, window: Window, ts: float) -> list[Campaign]:
+        """Look at the whole window; returns what has changed."""
+        alive = [campaign for campaign in self.live if not campaign.ended]
+        changes: list[Campaign] = []
+        taken: dict[str, Live] = {}
+        for cluster in self.linker.clusters(window, alive):
+            mine = self._known(cluster, alive)
+            if mine and mine[0].campaign_id in taken:
+                self._join(mine[0], cluster)
+                changes += self._record(mine[0], cluster, window, ts, ())
+                continue
+            if not mine:
+                seen = window.held()["ts"][cluster.sightings]
+                first = float(seen.min())
+                campaign = Live(campaign_id(first, [window.names[m] for m in cluster.members.tolist()]), first)
+                self.live.append(campaign)
+                alive.append(campaign)
+            else:
+                campaign = mine[0]
+            parents = [other for other in mine[1:] if other.campaign_id not in taken]
+            for other in parents:
+                changes += self._end(other, window, ts)
+                alive.remove(other)
+                cluster.prints = np.union1d(cluster.prints, other.prints)
+            taken[campaign.campaign_id] = campaign
+            self._join(campaign, cluster)
+            changes += self._record(campaign, cluster, window, ts, tuple(other.campaign_id for other in parents))
+        for campaign in alive:
+            gone = [m for m in campaign.members if window.facts["last_ts"][m] < ts - self.settings.idle_days * DAY]
+            if gone:
+                changes += self._leave(campaign, gone, window, ts)
+        return changes
+
+    def _known(self, cluster: Cluster, alive: list[Live]) -> list[Live]:
+        """Return the live campaigns that this cluster is, the likest (then oldest) first."""
+        members, found = set(cluster.members.tolist()), []
+        for campaign in alive:
+            both = len(members & campaign.members.keys())
+            share = both / max(1, min(len(members), len(campaign.members)))
+            prints = np.isin(cluster.prints, campaign.prints).mean() if len(cluster.prints) else 0.0
+            if share >= SAME or prints >= SAME:
+                found.append((max(share, prints), -campaign.first_seen, campaign))
+        return [campaign for _, _, campaign in sorted(found, key=lambda f: f[:2], reverse=True)]
+
+    def _join(self, campaign: Live, cluster: Cluster) -> None:
+        fresh = cluster.prints[~np.isin(cluster.prints, campaign.prints)]
+        campaign.prints = np.concatenate([campaign.prints, fresh])[-PRINTS_MAX:]
+        campaign.score = max(cluster.score, 0.5 * campaign.score)
+
+    def _record(
+        self, campaign: Live, cluster: Cluster, window: Window, ts: float, parents: tuple[str, ...]
+    ) -> list[Campaign]:
+        """Note who is new in a campaign and return the record of it, if there is any change."""
+        belonging = dict(zip(cluster.members.tolist(), cluster.coverage.tolist(), strict=True))
+        added = [m for m in belonging if m not in campaign.members]
+        for m, share in belonging.items():
+            campaign.members[m] = share
+        if not added and not parents:
+            return []
+        return [
+            self._write(campaign, added, (), window, ts, parents, self._evidence(campaign, cluster, window), cluster)
+        ]
+
+    def _leave(self, campaign: Live, gone: list[int], window: Window, ts: float) -> list[Campaign]:
+        for m in gone:
+            del campaign.members[m]
+        campaign.ended = not campaign.members
+        return [self._write(campaign, [], tuple(gone), window, ts, (), None, None)]
+
+    def _end(self, campaign: Live, window: Window, ts: float) -> list[Campaign]:
+        return self._leave(campaign, list(campaign.members), window, ts)
+
+    def _write(
+        self, campaign: Live, added: list[int], removed: tuple[int, ...], window: Window, ts: float, parents: tuple[str, ...],
+        evidence: tuple[Evidence, ...] | None, cluster: Cluster | None,
+    ) -> Campaign:  # fmt: skip
+        before = self.views.get(campaign.campaign_id)
+        names = window.names
+        members = list(campaign.members)
+        shape: Shape = (
+            "relay"
+            if cluster is not None and cluster.shape == "relay"
+            else before.campaign.shape
+            if before
+            else "narrow"
+        )
+        record = Campaign(
+            campaign_id=campaign.campaign_id,
+            ts=ts,
+            accounts=tuple(names[m] for m in added),
+            size=len(members),
+            risk=round(float(1 / (1 + np.exp(-(campaign.score - self.settings.suspect)))), 4),
+            shape=shape,
+            exchanges=int(window.facts["requests"][members].sum()) if members else 0,
+            first_seen=campaign.first_seen,
+            evidence=evidence if evidence is not None else before.campaign.evidence if before else (),
+            removed=tuple(names[m] for m in removed),
+            parent_ids=parents or (before.campaign.parent_ids if before else ()),
+            models=self._models(cluster, window) if cluster is not None else before.campaign.models if before else (),
+        )
+        growth = (*(before.growth if before else ()), (ts, len(members)))[-GROWTH_MAX:]
+        self.views[campaign.campaign_id] = CampaignView(record, tuple(names[m] for m in members), growth)
+        return record
+
+    def _models(self, cluster: Cluster, window: Window) -> tuple[str, ...]:
+        codes, n = np.unique(window.held()["model"][cluster.sightings], return_counts=True)
+        return tuple(
+            window.models[int(code)] for code in codes[np.argsort(-n)][:EXAMPLES].tolist() if int(code) in window.models
+        )
+
+    def _evidence(self, campaign: Live, cluster: Cluster, window: Window) -> tuple[Evidence, ...]:
+        """Say what joins the accounts: counted facts first, then what the judge concludes."""
+        examples = tuple(
+            window.names[m] for m in cluster.members[np.argsort(-cluster.carried, kind="stable")][:EXAMPLES].tolist()
+        )
+        n = len(cluster.members)
+        out = [
+            Evidence(
+                "template",
+                f"{n} accounts show {len(cluster.prints)} text fingerprints that others do not; "
+                f"they are in {cluster.coverage.mean():.0%} of these accounts' requests",
+                n, round(float(cluster.coverage.mean()), 4), round(float(cluster.usual[judge.FEATURES.index('coverage')]), 4), False, examples,
+            )
+        ]  # fmt: skip
+        parts = judge.contributions(cluster.features)
+        for name in sorted(FACTS_IN_WORDS, key=lambda name: -parts[name])[:4]:
+            at = judge.FEATURES.index(name)
+            if parts[name] <= 0:
+                break
+            value, usual = float(cluster.features[at]), float(cluster.usual[at])
+            out.append(
+                Evidence(
+                    "behaviour",
+                    f"{value:.0%} {FACTS_IN_WORDS[name]} (usual in crowds: {usual:.0%})",
+                    n,
+                    round(value, 4),
+                    round(usual, 4),
+                )
+            )
+        out += self._infrastructure(cluster, window)
+        out.append(
+            Evidence(
+                "judgement",
+                f"as a whole {cluster.score:.1f} in log odds from an honest crowd",
+                n,
+                round(cluster.score, 3),
+                self.settings.convict,
+                True,
+            )
+        )
+        return tuple(out)
+
+    def _infrastructure(self, cluster: Cluster, window: Window) -> list[Evidence]:
+        """Count members that share a means of payment with another member: severity, never a reason to accuse."""
+        payment = window.facts["payment"][cluster.members]
+        _, inverse, n = np.unique(payment, return_inverse=True, return_counts=True)
+        shared = (n[inverse] > 1) & (payment != 0)
+        if not shared.any():
+            return []
+        who = cluster.members[shared]
+        examples = tuple(window.names[m] for m in who[:EXAMPLES].tolist())
+        return [
+            Evidence(
+                "infrastructure",
+                f"{len(who)} of them pay by means that another member uses too",
+                len(who),
+                len(who) / len(payment),
+                0.0,
+                False,
+                examples,
+            )
+        ]
+
+    def dump(self) -> dict[str, object]:
+        """Return the state as plain values for a snapshot."""
+        live = [
+            [
+                c.campaign_id,
+                c.first_seen,
+                [[int(m), s] for m, s in c.members.items()],
+                c.prints.tobytes(),
+                c.score,
+                c.ended,
+            ]
+            for c in self.live
+        ]
+        return {"live": live, "views": list(self.views.values())}
+
+    def load(self, live: list[list[object]], views: list[CampaignView]) -> None:
+        """Take up what `dump` gave. Raises SnapshotError."""
+        try:
+            self.live = [
+                Live(
+                    str(i),
+                    float(first),
+                    {int(m): float(s) for m, s in members},
+                    _uints(prints),
+                    float(score),
+                    ended=bool(ended),
+                )  # type: ignore[arg-type, attr-defined]
+                for i, first, members, prints, score, ended in live
+            ]
+        except (TypeError, ValueError) as error:
+            raise SnapshotError(f"campaign state does not fit: {error}") from error
+        self.views = {view.campaign.campaign_id: view for view in views}
+
+
+def _uints(raw: object) -> NDArray[np.uint32]:
+    return np.frombuffer(raw, np.uint32).copy()  # type: ignore[call-overload]

@@ -1,0 +1,74 @@
+"""What an account half tells the population half: compact, bounded, and no text.
+
+A *sighting* is one request seen from the population: whose, when, its fingerprints and a few small facts. The requests of
+a busy account are thinned, so that it costs no more than a quiet one (`SIGHTINGS_A_DAY`).
+"""
+
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_guard.sketch import DIMENSIONS, FINGERPRINTS
+
+SIGHTINGS_A_DAY = 48.0
+"""Sightings of one account a day that are sent in full; of more requests than that, a fair sample is."""
+
+SINGLE_TURN, REFUSED, CUT = 1, 2, 4
+"""Bits of a sighting's `flags`: it opens its conversation, it was refused, its answer ended at the length limit."""
+
+SIGHTING = np.dtype(
+    [
+        ("account", "u4"), ("system", "u4"), ("ts", "u4"), ("prints", "u4", FINGERPRINTS), ("agent", "u4"), ("ip", "u4"),
+        ("harness", "u4"), ("limit", "u4"), ("model", "u2"), ("flags", "u1"), ("marks", "u1"),
+    ]
+)  # fmt: skip
+"""One request. In a report `account` and `system` are places in its lists; in the window they are the population's rows."""
+
+FACTS = np.dtype(
+    [
+        ("created_at", "f8"), ("first_ts", "f8"), ("last_ts", "f8"), ("org", "u4"), ("mail", "u4"), ("payment", "u4"), ("requests", "u4"),
+        ("entitlement", "f4"), ("tokens_day", "f4"), ("day", "f4"), ("risk", "f4"), ("tier", "u1"), ("pathway", "u1"), ("public_mail", "u1"),
+        ("flags", "u1"),
+    ]
+)  # fmt: skip
+"""What is known of an account: hashes are 0 where unknown; `day` and `tokens_day` are decayed counts of a day."""
+
+TIERS = ("", "free", "pro", "team", "business", "enterprise")
+"""Known plans, the small ones first; `tier` is a place in here, 0 for any other."""
+
+
+class Report(NamedTuple):
+    """The news of one account half since its last report."""
+
+    partition: int
+    serial: int
+    ts: float
+    accounts: list[str]
+    facts: NDArray[np.void]  # FACTS, one an account
+    systems: NDArray[np.uint32]  # hashes of the system texts in the sightings
+    system_prints: NDArray[np.uint32]  # [systems, FINGERPRINTS]
+    sightings: NDArray[np.void]  # SIGHTING
+    twin_accounts: NDArray[np.uint32]  # places in `accounts` whose twin vector is sent along
+    twins: NDArray[np.int16]  # [twin_accounts, DIMENSIONS]
+    items: list[tuple[int, str, str, float]]  # reasoning items: place of the account, item, conversation, ts
+    models: list[str]
+
+
+def pack(report: Report) -> bytes:
+    """Return a report as bytes (MessagePack; arrays as raw little-endian records)."""
+    return msgspec.msgpack.encode([part.tobytes() if isinstance(part, np.ndarray) else part for part in report])
+
+
+def unpack(raw: bytes) -> Report:
+    """Return the report in `raw`. Raises ValueError if it is none."""
+    p, s, ts, accounts, facts, systems, prints, sightings, twin_accounts, twins, items, models = msgspec.msgpack.decode(
+        raw
+    )
+    return Report(
+        p, s, ts, accounts, np.frombuffer(facts, FACTS), np.frombuffer(systems, np.uint32),
+        np.frombuffer(prints, np.uint32).reshape(-1, FINGERPRINTS), np.frombuffer(sightings, SIGHTING),
+        np.frombuffer(twin_accounts, np.uint32), np.frombuffer(twins, np.int16).reshape(-1, DIMENSIONS),
+        [tuple(item) for item in items], models,
+    )  # fmt: skip

@@ -1,0 +1,229 @@
+"""The population's window: recent sightings, the fingerprints that several accounts show, the accounts themselves.
+
+A fingerprint is first kept in a *first-sight table* (its last account; newer ones overwrite older ones that fall on the
+same place). When a second account shows it, it is promoted: from then on the window knows which accounts show it, as the
+`KMV` accounts with the smallest hashes, which is a sample of the set, an estimate of its size (Bar-Yossef et al. 2002) and
+of the overlap of two sets (Beyer et al. 2007).
+"""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from stream_guard.campaigns.report import FACTS, SIGHTING, Report
+from stream_guard.sketch import FINGERPRINTS
+
+KMV = 8
+_EMPTY = np.uint32(0xFFFFFFFF)
+
+
+@njit(cache=True, inline="always")
+def scatter(x):  # type: ignore[no-untyped-def]
+    """Return a 32-bit number scattered over its range; one to one (the finaliser of MurmurHash3)."""
+    x = np.uint32(x)
+    x = np.uint32((x ^ (x >> np.uint32(16))) * np.uint32(0x85EBCA6B))
+    x = np.uint32((x ^ (x >> np.uint32(13))) * np.uint32(0xC2B2AE35))
+    return np.uint32(x ^ (x >> np.uint32(16)))
+
+
+@njit(cache=True, inline="always")
+def find(keys, fingerprint):  # type: ignore[no-untyped-def]
+    """Return the slot of a fingerprint in an open-addressed table, or the free slot where it belongs."""
+    mask = len(keys) - 1
+    slot = int(scatter(fingerprint)) & mask
+    while keys[slot] != 0 and keys[slot] != fingerprint:
+        slot = (slot + 1) & mask
+    return slot
+
+
+@njit(cache=True, inline="always")
+def _admit(accounts, account):  # type: ignore[no-untyped-def]
+    """Put an account into a KMV sample, a sorted run of hashes."""
+    h = scatter(account)
+    if h >= accounts[KMV - 1]:
+        return
+    place = 0
+    while accounts[place] < h:
+        place += 1
+    if accounts[place] == h:
+        return
+    for j in range(KMV - 1, place, -1):
+        accounts[j] = accounts[j - 1]
+    accounts[place] = h
+
+
+@njit(cache=True, nogil=True)
+def _see(prints, accounts, ts, first_keys, first_accounts, keys, kmv, first_ts, used):  # type: ignore[no-untyped-def]
+    """Take fingerprints [n, k] of accounts [n]; returns how many slots of the promoted table are in use."""
+    mask = len(first_keys) - 1
+    for i in range(len(prints)):
+        account = accounts[i]
+        for j in range(prints.shape[1]):
+            fingerprint = prints[i, j]
+            if fingerprint == 0:
+                continue
+            slot = find(keys, fingerprint)
+            if keys[slot] == fingerprint:
+                _admit(kmv[slot], account)
+                continue
+            place = int(scatter(fingerprint) >> np.uint32(7)) & mask
+            if first_keys[place] != fingerprint:
+                first_keys[place] = fingerprint
+                first_accounts[place] = account
+            elif first_accounts[place] != account and used * 10 < len(keys) * 7:
+                keys[slot] = fingerprint
+                first_ts[slot] = ts[i]
+                used += 1
+                _admit(kmv[slot], first_accounts[place])
+                _admit(kmv[slot], account)
+    return used
+
+
+@njit(cache=True)
+def _rehash(old_keys, keep, old_kmv, old_first_ts, keys, kmv, first_ts):  # type: ignore[no-untyped-def]
+    for i in range(len(old_keys)):
+        if keep[i]:
+            slot = find(keys, old_keys[i])
+            keys[slot] = old_keys[i]
+            kmv[slot] = old_kmv[i]
+            first_ts[slot] = old_first_ts[i]
+
+
+@njit(cache=True)
+def spread(kmv):  # type: ignore[no-untyped-def]
+    """Return how many accounts show a fingerprint: exact below `KMV`, else an estimate."""
+    if kmv[KMV - 1] == _EMPTY:
+        n = 0
+        while kmv[n] != _EMPTY:
+            n += 1
+        return float(n)
+    return (KMV - 1) / (float(kmv[KMV - 1]) / 4294967296.0)
+
+
+class Window:
+    """Recent sightings of the whole population, bounded by `sightings_max`, `promoted_max` and `accounts_max`.
+
+    Attributes
+    ----------
+    sightings
+        Ring of `SIGHTING` records; `valid()` says which are in use.
+    keys, kmv, first_ts
+        The promoted fingerprints: open-addressed table, sample of accounts [slots, KMV], when it was first shared.
+    facts, names
+        By row: what is known of an account, and its id.
+    """
+
+    def __init__(self, sightings_max: int, promoted_max: int, first_sights: int) -> None:
+        self.sightings_max, self.promoted_max = sightings_max, promoted_max
+        self.sightings = np.zeros(min(4096, sightings_max), SIGHTING)
+        self.taken = 0
+        self.first_keys, self.first_accounts = np.zeros(first_sights, np.uint32), np.zeros(first_sights, np.uint32)
+        self._new_table(1 << 12)
+        self.rows: dict[str, int] = {}
+        self.names: list[str] = []
+        self.facts = np.zeros(0, FACTS)
+        self.system_rows: dict[int, int] = {}
+        self.system_prints = np.zeros((0, FINGERPRINTS), np.uint32)
+        self._pairs = np.zeros(
+            1 << 16, np.uint64
+        )  # (account, system) seen lately: a system text is counted once an account
+
+    def _new_table(self, slots: int) -> None:
+        self.keys, self.kmv, self.first_ts = (
+            np.zeros(slots, np.uint32),
+            np.full((slots, KMV), _EMPTY, np.uint32),
+            np.zeros(slots, np.uint32),
+        )
+        self.used = 0
+
+    def row(self, account_id: str) -> int:
+        """Return the row of an account, made if it is new."""
+        row = self.rows.get(account_id)
+        if row is None:
+            row = self.rows[account_id] = len(self.names)
+            self.names.append(account_id)
+            if row >= len(self.facts):
+                grown = np.zeros(max(1024, int(len(self.facts) * 1.25)), FACTS)
+                grown[: len(self.facts)] = self.facts
+                self.facts = grown
+        return row
+
+    def take(self, report: Report) -> None:
+        """Take the accounts, system texts and sightings of a report."""
+        rows = np.fromiter((self.row(name) for name in report.accounts), np.uint32, len(report.accounts))
+        self.facts[rows] = report.facts
+        systems = np.fromiter(
+            (self._system(int(h), p) for h, p in zip(report.systems, report.system_prints, strict=True)),
+            np.uint32,
+            len(report.systems),
+        )
+        fresh = report.sightings.copy()
+        fresh["account"], fresh["system"] = rows[fresh["account"]], systems[fresh["system"]]
+        self._see(fresh["prints"], fresh["account"], fresh["ts"])
+        pair = fresh["account"].astype(np.uint64) << np.uint64(32) | fresh["system"]
+        place = (pair * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(48)).astype(np.int64)
+        new = self._pairs[place] != pair
+        self._pairs[place] = pair
+        self._see(self.system_prints[fresh["system"][new]], fresh["account"][new], fresh["ts"][new])
+        self._append(fresh)
+
+    def _system(self, text_hash: int, prints: NDArray[np.uint32]) -> int:
+        row = self.system_rows.get(text_hash)
+        if row is None:
+            row = self.system_rows[text_hash] = len(self.system_rows)
+            if row >= len(self.system_prints):
+                grown = np.zeros((max(256, 2 * len(self.system_prints)), FINGERPRINTS), np.uint32)
+                grown[: len(self.system_prints)] = self.system_prints
+                self.system_prints = grown
+            self.system_prints[row] = prints
+        return row
+
+    def _see(self, prints: NDArray[np.uint32], accounts: NDArray[np.uint32], ts: NDArray[np.uint32]) -> None:
+        step = max(1, len(self.keys) // (FINGERPRINTS * 4))  # in steps that cannot overfill the table before it grows
+        for at in range(0, len(prints), step):
+            part = slice(at, at + step)
+            self.used = _see(
+                prints[part],
+                accounts[part],
+                ts[part],
+                self.first_keys,
+                self.first_accounts,
+                self.keys,
+                self.kmv,
+                self.first_ts,
+                self.used,
+            )
+            if self.used * 2 > len(self.keys):
+                self._make_room()
+
+    def _make_room(self) -> None:
+        """Grow the promoted table; at its largest, drop those of two accounts, the oldest half first."""
+        keys, kmv, first_ts = self.keys, self.kmv, self.first_ts
+        keep = keys != 0
+        slots = len(keys)
+        if slots < self.promoted_max:
+            slots *= 2
+        else:
+            rare = keep & (kmv[:, 2] == _EMPTY)
+            keep &= (
+                ~(rare & (first_ts <= np.median(first_ts[rare])))
+                if rare.any()
+                else first_ts > np.median(first_ts[keep])
+            )
+        self._new_table(slots)
+        _rehash(keys, keep, kmv, first_ts, self.keys, self.kmv, self.first_ts)
+        self.used = int(keep.sum())
+
+    def _append(self, fresh: NDArray[np.void]) -> None:
+        need = min(self.sightings_max, self.taken + len(fresh))
+        if need > len(self.sightings):
+            grown = np.zeros(min(self.sightings_max, max(need, int(len(self.sightings) * 1.5))), SIGHTING)
+            grown[: len(self.sightings)] = self.sightings
+            self.sightings = grown
+        places = (self.taken + np.arange(len(fresh))) % self.sightings_max
+        self.sightings[places] = fresh
+        self.taken += len(fresh)
+
+    def held(self) -> NDArray[np.void]:
+        """Return the sightings in use (a view; order is that of the ring)."""
+        return self.sightings[: min(self.taken, self.sightings_max)]

@@ -1,0 +1,67 @@
+"""Query rate: how much, how evenly, from the first hour on."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_guard.signals.base import Rows, Signal, bits, field
+
+HOUR = 3600.0
+
+
+def _flatness(rows: Rows) -> NDArray[np.float64]:
+    """Entropy of the hours of the day in which requests came, as a share of the largest possible."""
+    hours = rows["hours"].astype(np.float64)
+    total = hours.sum(axis=1)
+    share = hours / np.maximum(total, 1.0)[:, None]
+    entropy = -(share * np.log(np.where(share > 0, share, 1.0))).sum(axis=1)
+    return entropy / np.log(np.clip(total, 2.0, 24.0))
+
+
+def _irregularity(rows: Rows) -> NDArray[np.float64]:
+    """Standard deviation of the logarithm of the gaps."""
+    square, mean = rows["gap_square"].astype(np.float64), rows["gap_mean"].astype(np.float64)
+    return np.sqrt(np.maximum(square - mean * mean, 0.0))
+
+
+def _head_start(rows: Rows) -> NDArray[np.float64]:
+    """The first hour's requests over the busiest hour's."""
+    return rows["first_hour"] / np.maximum(rows["peak_hour"], 1.0)
+
+
+SIGNALS = (
+    Signal(
+        "request_rate", "1/d", "high", 8.0,
+        "Requests of the last day, with exponential forgetting. Heavy honest machines are many: severity more than detection.",
+        field("day"),
+    ),
+    Signal(
+        "burst", "1/min", "high", 1.5,
+        "Requests of the last minute, with exponential forgetting. A person's console stays below ten; batch jobs do not.",
+        field("minute"),
+    ),
+    Signal("hourly_peak", "1/h", "high", 3.0, "The busiest hour so far.", field("peak_hour")),
+    Signal(
+        "flatness", "share", "high", 0.6,
+        "Entropy of the hours of the day over its maximum: 1 is the same at every hour. Round-the-clock use is the first indicator of "
+        "AA26-251A; cron jobs and applications with users everywhere are flat too.",
+        _flatness,
+    ),
+    Signal(
+        "longest_gap", "h", "low", 8.0,
+        "The longest silence of the last days, fading. People sleep; an account that never pauses for more than an hour is a machine.",
+        lambda rows: rows["longest_gap"] / HOUR,
+    ),
+    Signal(
+        "irregularity", "log", "low", 1.8,
+        "Standard deviation of the log of the gaps between requests. Sessions of people are bursty (Barabasi 2005), timers are not.",
+        _irregularity,
+    ),
+    Signal(
+        "head_start", "ratio", "high", 0.6,
+        "First hour's requests over the busiest hour's: 1 is straight to the maximum without a ramp (AA26-251A). A migrated "
+        "application does the same.",
+        _head_start,
+    ),
+    Signal("addresses", "count", "high", 2.0, "Distinct client addresses (linear counting, saturates near 250).", lambda rows: bits(rows["ips"])),
+    Signal("programs", "count", "high", 1.0, "Distinct user agents (linear counting).", lambda rows: bits(rows["agents"])),
+)  # fmt: skip
