@@ -1,0 +1,1 @@
+"""What API gateways and people ask over HTTP: check, accounts, campaigns, decisions as they are made; and events in."""
