@@ -15,7 +15,9 @@ from pathlib import Path
 
 from stream_guard.config.loading import Loaded, read_settings
 from stream_guard.engine import EngineSettings
+from stream_guard.gateway.settings import ApiSettings
 from stream_guard.settings import Settings
+from stream_guard.transports.journal import EmbeddedSettings
 from stream_guard.transports.kafka.settings import KafkaSettings
 
 
@@ -24,6 +26,10 @@ class Config(Settings):
 
     engine: EngineSettings = EngineSettings()
     """What is measured, what is judged and what is decided."""
+    embedded: EmbeddedSettings = EmbeddedSettings()
+    """How `stream-guard run` keeps what it was told and what it made of it."""
+    api: ApiSettings = ApiSettings()
+    """The HTTP API: events in, answers out, `/metrics`."""
     kafka: KafkaSettings = KafkaSettings()
     """How to reach Kafka and how to work with it: `stream-guard worker`, `topics`, `produce` and `tail`."""
 

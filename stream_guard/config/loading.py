@@ -252,6 +252,9 @@ def _explain(details: ErrorDetails, model: type[Settings], sources: _Sources) ->
     elif kind == "literal_error":
         choices = [choice.strip("'") for choice in context["expected"].replace(" or ", ", ").split(", ")]
         message = f"must be one of {', '.join(choices)}{_did_you_mean(str(value), choices)}"
+    elif kind in ("too_short", "string_too_short", "too_long", "string_too_long"):
+        limit = f"at least {context['min_length']}" if "short" in kind else f"at most {context['max_length']}"
+        message = f"must be {limit} long"
     elif kind == "value_error":
         message = str(context["error"])
     elif kind.endswith(("_type", "_parsing")) and kind.rsplit("_", 1)[0] in _EXPECTED:

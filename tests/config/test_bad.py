@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stream_guard.config import Config, load
-from stream_guard.config.fields import step
+from stream_guard.config.fields import holds_secret, step
 from stream_guard.errors import ConfigError
 
 FILES = sorted((Path(__file__).parent / "bad").glob("*.yaml"))
@@ -14,14 +14,18 @@ FILES = sorted((Path(__file__).parent / "bad").glob("*.yaml"))
 
 def settings_in(section):
     """The names that are allowed in a section: not repeated in the files, they grow."""
-    model = step(Config, section) if section else Config
-    return ", ".join(sorted(model.model_fields))
+    model = Config
+    for part in filter(None, section.split("_")):
+        model = step(model, part)
+    secrets = [f"{name}_file" for name, field in model.model_fields.items() if holds_secret(field.annotation)]
+    return ", ".join(sorted([*model.model_fields, *secrets]))
 
 
 def expected(file):
     text = file.read_bytes().decode(errors="replace")
     comments = [line.removeprefix("# ") for line in text.splitlines() if line.startswith("# ")]
-    return [re.sub(r"@(\w*)$", lambda match: settings_in(match[1]), f"{file}:{comment}") for comment in comments]
+    lines = [f"{file}:{comment}".replace("@folder", str(file.parent)) for comment in comments]
+    return [re.sub(r"@(\w*)$", lambda match: settings_in(match[1]), line) for line in lines]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
