@@ -105,6 +105,25 @@ DECISION_REASONS = Counter(
     "stream_guard_decision_reasons_total", "Decisions by the signal that weighed most in them.", ("signal",)
 )
 ALERTS = Counter("stream_guard_alerts_total", "Alerts raised.", ("kind", "severity"))
+HTTP_REQUESTS = Counter(
+    "stream_guard_http_requests_total",
+    "Requests to the API, by route; what has no route is `other`.",
+    ("method", "route", "status"),
+)
+HTTP_SECONDS = Histogram(
+    "stream_guard_http_seconds",
+    "Time from the head of a request to the head of its answer.",
+    ("route",),
+    unit="seconds",
+    buckets=_SLOW_S,
+)
+CHECK_REQUESTS = Counter(
+    "stream_guard_check_requests_total",
+    "Answers to gateways: what to do with the next request. In shadow mode the action is allow.",
+    ("action",),
+    starts=tuple((action,) for action in get_args(Action)),
+)
+CHECK_SECONDS = Histogram("stream_guard_check_seconds", "Time to answer one check.", unit="seconds", buckets=_FAST_S)
 WEBHOOK_DELIVERIES = Counter(
     "stream_guard_webhook_deliveries_total",
     "Messages by what became of them: delivered, failed (tried again later), expired, dropped (the outbox was full).",

@@ -25,6 +25,7 @@ from stream_guard.events import AccountView, CampaignView, Feedback, RequestEven
 from stream_guard.gateway import intake
 from stream_guard.gateway.backend import Backend, Intake
 from stream_guard.gateway.examples import EXAMPLES
+from stream_guard.gateway.measure import Measured
 from stream_guard.gateway.replies import (
     Accepted,
     CampaignPage,
@@ -39,8 +40,8 @@ from stream_guard.gateway.replies import (
 )
 from stream_guard.gateway.settings import ApiSettings
 from stream_guard.gateway.stream import DecisionStream
+from stream_guard.metrics import CONTENT_TYPE, Metrics
 
-METRICS_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 PAGE_MAX = 1000
 ACCOUNTS_MAX = 100_000
 WORD_BYTES_MAX = 64 * 1024
@@ -52,9 +53,7 @@ Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 Cursor = Annotated[str | None, Query(max_length=100, description="`cursor` of the page before")]
 
 
-def create_app(
-    backend: Backend, settings: ApiSettings | None = None, metrics: Callable[[], bytes] | None = None
-) -> FastAPI:
+def create_app(backend: Backend, settings: ApiSettings | None = None, metrics: Metrics | None = None) -> FastAPI:
     """Make the API.
 
     Parameters
@@ -64,7 +63,7 @@ def create_app(
     settings
         Limits and the token.
     metrics
-        Makes the body of `/metrics` (Prometheus text); without it there is no such page.
+        What `/metrics` shows, and where answers are counted; without it there is no such page.
 
     Returns
     -------
@@ -80,7 +79,12 @@ def create_app(
     app.include_router(_status)
     app.include_router(_v1, dependencies=[Depends(_bearer(settings))])
     if metrics:
-        app.add_api_route("/metrics", lambda: Response(metrics(), media_type=METRICS_TYPE), include_in_schema=False)
+        app.add_middleware(Measured, metrics=metrics)
+
+        async def page() -> Response:  # in the loop's thread, as what it reads belongs to the loop
+            return Response(metrics.render(), media_type=CONTENT_TYPE)
+
+        app.add_api_route("/metrics", page, include_in_schema=False)
     for error, handler in _HANDLERS.items():
         app.add_exception_handler(error, handler)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
@@ -146,7 +150,9 @@ _v1 = APIRouter(prefix="/v1")
 @_v1.get("/check", summary="What to do with the next request of an account", responses=_answers(Check))
 async def check(request: Request, account_id: AccountId) -> Response:
     """Answer from memory; "allow" if nothing is known. Take an error or a timeout for "allow" too."""
-    return _reply(Check.of(request.app.state.backend.check(account_id)))
+    answer = Check.of(request.app.state.backend.check(account_id))
+    request.state.action = answer.action  # counted by `measure.Measured`
+    return _reply(answer)
 
 
 @_v1.post(
