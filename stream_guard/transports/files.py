@@ -101,7 +101,7 @@ class LineReader:
     def batches(self, events: int) -> Iterator[list[bytes]]:
         """Yield lists of this many lines; the last may be shorter."""
         pending: list[bytes] = []
-        for lines in self._lines():
+        for lines in self.lines():
             pending += lines
             whole = len(pending) - len(pending) % events
             for start in range(0, whole, events):
@@ -110,7 +110,8 @@ class LineReader:
         if pending:
             yield pending
 
-    def _lines(self) -> Iterator[list[bytes]]:
+    def lines(self) -> Iterator[list[bytes]]:
+        """Yield lists of lines as they come."""
         splitter = LineSplitter()
         try:
             with self._open() as file:
