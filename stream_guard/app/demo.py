@@ -109,6 +109,7 @@ class Demo:
         self.rates: deque[float] = deque(maxlen=SAMPLES)
         self.finished = False
         self._processed = 0
+        self._progress = asyncio.Event()
         self._gateway = Gateway()
         self._source: Iterator[tuple[RequestEvent, Label]] = iter(self.traffic)
         self._held: tuple[RequestEvent, Label] | None = None
@@ -129,7 +130,7 @@ class Demo:
             service_stop, started = asyncio.Event(), asyncio.Event()
             running = asyncio.create_task(service.run(started, service_stop))
             try:
-                await _first(running, started.wait())
+                await _first(running, started)
                 async with self._serving(service) as self.address:
                     await self._stream(service, stop, running, show)
             finally:
@@ -173,14 +174,14 @@ class Demo:
             if self.finished or self.seconds >= self.plan.seconds * 1.02 + 1:
                 break
             behind = await self._send(service, start + self.seconds * self.plan.speed)
+            await self._caught_up(BEHIND_EVENTS_MAX, running)
             if now - shown >= SHOW_S:
                 self.rates.append((self.events - shown_events) / (now - shown))
                 shown, shown_events = now, self.events
                 self._look(service)
                 show()
             await asyncio.sleep(0 if behind else TICK_S)
-        while self._processed < self.events and not running.done():
-            await asyncio.sleep(TICK_S)
+        await self._caught_up(0, running)
         self._look(service)
         show()
 
@@ -201,9 +202,13 @@ class Demo:
             self.clock = until
         if payloads:
             await service.accept(payloads)
-        while self.events - self._processed > BEHIND_EVENTS_MAX:
-            await asyncio.sleep(0.002)
         return behind
+
+    async def _caught_up(self, behind: int, running: "asyncio.Task[None]") -> None:
+        """Wait until the engine is at most so many requests behind, or has failed."""
+        while self.events - self._processed > behind and not running.done():
+            self._progress.clear()
+            await _first(running, self._progress)
 
     def _through_gateway(self, service: EmbeddedService, event: RequestEvent, label: Label) -> bytes:
         self.clock = event.ts
@@ -229,6 +234,7 @@ class Demo:
     def counted(self, events: int) -> None:
         """Hear that the engine is through with so many more requests."""
         self._processed += events
+        self._progress.set()
 
 
 class _Told:
@@ -276,10 +282,10 @@ def warm_up() -> None:
     engine.process([event for event, _ in islice(Traffic(Scenario("hydra", accounts=200)), WARM_UP_EVENTS)])
 
 
-async def _first(running: "asyncio.Task[None]", started: "asyncio.Future[bool] | object") -> None:
-    """Wait until the service has started; raises what made it fail."""
-    waiting = asyncio.ensure_future(started)  # type: ignore[arg-type,var-annotated]
+async def _first(running: "asyncio.Task[None]", event: asyncio.Event) -> None:
+    """Wait for an event; raises what made the service fail meanwhile."""
+    waiting = asyncio.create_task(event.wait())
     await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
     if running.done():
-        waiting.cancel()
         await running

@@ -24,7 +24,8 @@ def _scenarios() -> list[str]:
     return list(SCENARIOS)
 
 
-def _known(name: str) -> str:
+def known(name: str) -> str:
+    """Return the name of a scenario, or refuse it."""
     if name not in _scenarios():
         raise typer.BadParameter(f"no scenario {name!r}; there are {', '.join(_scenarios())}")
     return name
@@ -40,7 +41,7 @@ def _show(wanted: bool) -> None:
 
 
 def simulate(
-    scenario: Annotated[str, typer.Argument(callback=_known, metavar="SCENARIO", help="What is hidden; see `--list`.")],
+    scenario: Annotated[str, typer.Argument(callback=known, metavar="SCENARIO", help="What is hidden; see `--list`.")],
     accounts: Annotated[
         int, typer.Option(min=1, max=1_000_000, help="Honest accounts; the campaign's come on top.")
     ] = 2000,
