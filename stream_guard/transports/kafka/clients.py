@@ -93,7 +93,7 @@ def kafka_python_errors(settings: KafkaSettings) -> Iterator[None]:
 
     try:
         yield
-    except (errors.NoBrokersAvailable, errors.KafkaConnectionError, errors.KafkaTimeoutError) as error:
+    except (errors.KafkaConnectionError, errors.KafkaTimeoutError, errors.NodeNotReadyError) as error:
         raise unreachable(settings, error) from error
     except errors.KafkaError as error:
         raise BrokerError(f"Kafka at {settings.bootstrap_servers}: {error}") from error

@@ -60,7 +60,7 @@ class KafkaSettings(Settings):
 
     topics: TopicNames = TopicNames()
     partitions: Annotated[int, Ge(1), Le(1024)] = 12
-    """Partitions of the requests and of what is keyed like them, when the topics are made: at most this many workers."""
+    """Partitions of the requests and of what is keyed like them, when the topics are made: as many workers at most."""
     replication_factor: Annotated[int, Ge(-1), Le(16)] = -1
     """Copies of each partition, when the topics are made; -1 leaves it to the brokers."""
 
@@ -72,6 +72,9 @@ class KafkaSettings(Settings):
     session_timeout_s: Annotated[float, Ge(1.0), Le(300.0)] = 10.0
     """A worker that is silent for so long loses its partitions to the others."""
 
+    snapshots_dir: Path = Path("stream-guard-data/kafka")
+    """Where the state of each partition is kept. Several workers must share it (a network file system): whichever owns
+    a partition next goes on from there."""
     batch_events_max: Annotated[int, Ge(1), Le(10_000)] = 2_000
     """Events in one call of the engine: about 50 ms of work, in which heartbeats wait."""
     fetch_bytes_max: Annotated[int, Ge(65_536), Le(1 << 28)] = 4 << 20

@@ -28,6 +28,13 @@ class Topic:
     why: str
     configs: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def kept(self) -> str:
+        """How long, in words."""
+        if self.configs["cleanup.policy"] == "compact":
+            return "the last of each key"
+        return f"{int(self.configs['retention.ms']) // _DAY_MS} days"
+
 
 def _kept(days: int, **more: str) -> dict[str, str]:
     settings = {"cleanup.policy": "delete", "retention.ms": str(days * _DAY_MS)}
@@ -46,7 +53,7 @@ def table(settings: KafkaSettings) -> list[Topic]:
             names.requests,
             many,
             "account",
-            "Request events. One account half works on each partition; seven days let a worker catch up after any outage.",
+            "Request events. One account half works on each partition; seven days to catch up after an outage.",
             _kept(7),
         ),
         Topic(
@@ -57,7 +64,9 @@ def table(settings: KafkaSettings) -> list[Topic]:
             "of an account meet its requests.",
             _COMPACTED,
         ),
-        Topic(names.feedback, 1, "account or campaign", "The word of analysts; kept a year, to learn it anew.", _kept(365)),
+        Topic(
+            names.feedback, 1, "account or campaign", "The word of analysts; kept a year, to learn it anew.", _kept(365)
+        ),
         Topic(names.releases, 1, "model", "Models that became available; a year.", _kept(365)),
         Topic(names.enforcement, 1, "account", "What others did about accounts; a year.", _kept(365)),
         Topic(
@@ -67,7 +76,13 @@ def table(settings: KafkaSettings) -> list[Topic]:
             "Decisions. A gateway that starts reads the last one on each account, so that one is kept for good.",
             _COMPACTED,
         ),
-        Topic(names.alerts, 1, "account or campaign", "Notices for people; thirty days, in the order they were made.", _kept(30)),
+        Topic(
+            names.alerts,
+            1,
+            "account or campaign",
+            "Notices for people; thirty days, in the order they were made.",
+            _kept(30),
+        ),
         Topic(names.campaigns, 1, "campaign", "Campaigns and how they changed; a year, as evidence.", _kept(365)),
         Topic(
             names.dead_letters,
@@ -87,7 +102,7 @@ def table(settings: KafkaSettings) -> list[Topic]:
             names.verdicts,
             1,
             "none",
-            "What the population half says to every account half. A partition that is taken up hears all that it missed.",
+            "What the population half says to every account half; one that was away hears what it missed.",
             _kept(30, **_LARGE),
         ),
     ]
@@ -145,9 +160,10 @@ def _differences(admin: "KafkaAdminClient", settings: KafkaSettings) -> Iterator
             found = configs[topic.name].get(key)
             if found != value:
                 yield f"{topic.name}: {key} is {found}, should be {value}"
-    requests, accounts = (partitions.get(name) for name in (settings.topics.requests, settings.topics.accounts))
+    names = settings.topics
+    requests, accounts = partitions.get(names.requests), partitions.get(names.accounts)
     if requests and accounts and requests != accounts:
-        yield f"{settings.topics.accounts}: has {accounts} partitions, needs as many as {settings.topics.requests}: {requests}"
+        yield f"{names.accounts}: has {accounts} partitions, needs as many as {names.requests}, {requests}"
 
 
 def _partitions(admin: "KafkaAdminClient") -> dict[str, int]:
