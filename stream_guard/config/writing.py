@@ -1,11 +1,13 @@
 """Settings as YAML for people: the commented defaults, and what is in force with where it was set."""
 
 import json
+import math
 import re
 import textwrap
 from collections.abc import Iterator
 from typing import Any
 
+import yaml
 from pydantic import TypeAdapter
 from pydantic_core import PydanticUndefined
 
@@ -116,6 +118,11 @@ def _masked(annotation: Any, value: Any) -> Any:
     return value
 
 
+def _quoted(text: str) -> str:
+    dumped: str = yaml.safe_dump(text, default_style='"', width=math.inf, allow_unicode=True)
+    return dumped.rstrip("\n")
+
+
 def _inline(value: Any) -> str:
     """Write a value on one line, so that `document.read` reads the same.
 
@@ -127,7 +134,7 @@ def _inline(value: Any) -> str:
     match value:
         case str():
             plain = re.fullmatch(r"[\w./]([\w./:+@%-]*[\w./+@%-])?", value, re.ASCII) and document.value(value) == value
-            return value if plain else json.dumps(value, ensure_ascii=False)
+            return value if plain else _quoted(value)
         case list():
             return f"[{', '.join(map(_inline, value))}]"
         case dict():
