@@ -26,10 +26,10 @@ from stream_guard.events import CampaignView, DeadLetter, Decision, RequestEvent
 from stream_guard.gateway.api import create_app
 from stream_guard.gateway.serving import serving
 from stream_guard.gateway.settings import ApiSettings
+from stream_guard.metrics import ACCOUNTS, Metrics, WorkerMetrics, watch_campaigns
 from stream_guard.simulate import Label, Scenario, Traffic
 from stream_guard.simulate.enforcement import ACTING, Gateway, Scorecard, refused
 from stream_guard.simulate.people import DAY_S
-from stream_guard.transports.base import Snapshot
 from stream_guard.transports.journal import EmbeddedSettings
 
 TICK_S = 0.05
@@ -111,6 +111,7 @@ class Demo:
         self._processed = 0
         self._progress = asyncio.Event()
         self._gateway = Gateway()
+        self._metrics = Metrics()
         self._source: Iterator[tuple[RequestEvent, Label]] = iter(self.traffic)
         self._held: tuple[RequestEvent, Label] | None = None
 
@@ -141,16 +142,16 @@ class Demo:
     async def _service(self) -> AsyncIterator[EmbeddedService]:
         with TemporaryDirectory(prefix="stream-guard-demo-") as directory:
             settings = EmbeddedSettings(data_dir=directory, snapshot_interval_s=3600.0)
-            engine = Engine(EngineSettings(shadow=False))
-            yield EmbeddedService(
-                engine, settings, sinks=[_Told(self)], clock=lambda: self.clock, observer=_Counts(self)
-            )
+            engine, counts = Engine(EngineSettings(shadow=False)), _Counts(self._metrics, self)
+            self._metrics.watch(ACCOUNTS, lambda: {("0",): engine.accounts_held})
+            watch_campaigns(self._metrics, engine.campaigns)
+            yield EmbeddedService(engine, settings, sinks=[_Told(self)], clock=lambda: self.clock, observer=counts)
 
     @contextlib.asynccontextmanager
     async def _serving(self, service: EmbeddedService) -> AsyncIterator[str]:
         for port in (self.plan.port, 0):
             settings = ApiSettings(port=port)
-            api = serving(create_app(service, settings), settings)
+            api = serving(create_app(service, settings, self._metrics), settings)
             try:
                 address = await api.__aenter__()
             except TransportError:
@@ -254,26 +255,25 @@ class _Told:
         pass
 
 
-class _Counts:
-    """The observer from which the demo knows how far the engine is."""
+class _Counts(WorkerMetrics):
+    """The metrics, and from the same source how far the engine is."""
 
-    def __init__(self, demo: Demo) -> None:
+    def __init__(self, metrics: Metrics, demo: Demo) -> None:
+        super().__init__(metrics, clock=lambda: demo.clock)
         self._demo = demo
 
     def took(
         self,
-        partition: int,  # noqa: ARG002 - the contract of observers
+        partition: int,
         events: Sequence[RequestEvent],
-        dead_letters: Sequence[DeadLetter],  # noqa: ARG002
-        outcome: Outcome,  # noqa: ARG002
+        dead_letters: Sequence[DeadLetter],
+        outcome: Outcome,
         *,
-        decode_s: float,  # noqa: ARG002
-        process_s: float,  # noqa: ARG002
+        decode_s: float,
+        process_s: float,
     ) -> None:
+        super().took(partition, events, dead_letters, outcome, decode_s=decode_s, process_s=process_s)
         self._demo.counted(len(events))
-
-    def saved(self, partition: int, snapshot: Snapshot, *, seconds: float) -> None:
-        pass
 
 
 def warm_up() -> None:

@@ -173,7 +173,7 @@ class Screen:
             (f"{share(score.stopped, score.harvested)} stopped", "bold green" if score.stopped else "bold"),
             f"   {score.stopped:,} of {score.harvested:,} requests answered 429",
         )
-        yield _line(("ask it  ", "dim"), f"curl {demo.address}/v1/campaigns   {demo.address}/metrics")
+        yield _line(("ask it  ", "dim"), f"curl {demo.address}/v1/campaigns  (or /metrics)")
         yield _line(("Ctrl-C  ", "dim"), ("ends it with a summary of what was so far", "dim"))
 
 
@@ -252,7 +252,7 @@ def _honest(demo: "Demo") -> str:
 
 NEXT = """\
 Next
-  stream-guard simulate relay --out events.jsonl    other traffic; --list says what there is
-  stream-guard replay events.jsonl --out decided    what would have been decided about it, or about yours
-  stream-guard run                                  beside your gateway: POST /v1/events, GET /v1/check
-  stream-guard demo --scenario succession --seed 7  another campaign, other accounts"""
+  stream-guard simulate relay --out events.jsonl    other traffic (--list)
+  stream-guard replay events.jsonl --out decided    decide about it, or about yours
+  stream-guard run                                  beside your gateway, over HTTP
+  stream-guard demo --scenario succession --seed 7  another campaign"""
