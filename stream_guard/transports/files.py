@@ -5,6 +5,7 @@ refuses it by its length and the rest of it takes no memory.
 """
 
 import os
+import stat
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
@@ -94,9 +95,10 @@ class LineReader:
         self.bytes_total: int | None = None
         if path != STDIN:
             try:
-                self.bytes_total = Path(path).stat().st_size if Path(path).is_file() else None
+                status = Path(path).stat()
             except OSError as error:
                 raise SourceError(f"{path}: {error.strerror}") from error
+            self.bytes_total = status.st_size if stat.S_ISREG(status.st_mode) else None
 
     def batches(self, events: int) -> Iterator[list[bytes]]:
         """Yield lists of this many lines; the last may be shorter."""
@@ -258,8 +260,7 @@ class FollowedFile:
             return lines
         last = self._splitter.end()
         self.close()
-        self._open()
-        return last
+        return last or (self._more() if self._open() else [])
 
     def _open(self) -> bool:
         try:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TextIO
 
 import msgspec
 from pydantic import Field
@@ -109,14 +109,7 @@ class Journal:
         self._segment_bytes = segment_bytes
         self.next_offset = 0
         self.marks: dict[str, Any] = {}
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            self._lock = (directory / "lock").open("w")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise SourceError(f"{directory}: in use by another process") from error
-        except OSError as error:
-            raise SourceError(f"{directory}: {error.strerror}") from error
+        self._lock = _locked(directory)
         self._file = self._recover()
 
     def append(self, records: Sequence[Record], marks: Mapping[str, Any] | None = None) -> int:
@@ -261,6 +254,20 @@ class _Append:
     marks: Mapping[str, Any]
     then: Callable[[int], None]
     done: asyncio.Future[None]
+
+
+def _locked(directory: Path) -> TextIO:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = (directory / "lock").open("w")
+    except OSError as error:
+        raise SourceError(f"{directory}: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise SourceError(f"{directory}: in use by another process") from error
+    return lock
 
 
 def _write(file: BinaryIO, framed: bytes) -> None:
