@@ -19,6 +19,7 @@ from stream_guard.gateway.settings import ApiSettings
 from stream_guard.settings import Settings
 from stream_guard.transports.journal import EmbeddedSettings
 from stream_guard.transports.kafka.settings import KafkaSettings
+from stream_guard.transports.webhooks.settings import WebhookSettings
 
 
 class Config(Settings):
@@ -32,6 +33,8 @@ class Config(Settings):
     """The HTTP API: events in, answers out, `/metrics`."""
     kafka: KafkaSettings = KafkaSettings()
     """How to reach Kafka and how to work with it: `stream-guard worker`, `topics`, `produce` and `tail`."""
+    webhooks: WebhookSettings = WebhookSettings()
+    """Who is told of decisions and alerts, signed as Standard Webhooks say."""
 
 
 def load(file: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:

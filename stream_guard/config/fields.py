@@ -106,7 +106,7 @@ def allowed(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
     Examples
     --------
     >>> allowed(Literal["gzip", "zstd"] | None), allowed(tuple[str, ...])
-    ('gzip or zstd or null', 'list of text')
+    ('gzip or zstd or null', 'list of texts')
     >>> allowed(Annotated[float, annotated_types.Ge(0)])
     'number, at least 0'
     """
@@ -121,7 +121,7 @@ def allowed(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
     elif origin is Literal:
         text = ", ".join(map(str, args[:-1])) + " or " * (len(args) > 1) + str(args[-1])
     elif origin in (tuple, list, set, frozenset):
-        text = f"list of {allowed(args[0])}"
+        text = f"list of {_plural(allowed(args[0]))}"
     elif origin is dict:
         text = f"map from {allowed(args[0])} to {allowed(args[1])}"
     elif section(annotation):
@@ -129,6 +129,10 @@ def allowed(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
     else:
         text = _NAMES.get(annotation, str(getattr(annotation, "__name__", annotation)))
     return ", ".join([text, *_limits(metadata)])
+
+
+def _plural(words: str) -> str:
+    return f"{words}s" if words == "section" or words in _NAMES.values() else words
 
 
 def _limits(metadata: tuple[Any, ...]) -> Iterator[str]:
