@@ -318,6 +318,57 @@ def watch_campaigns(metrics: Metrics, campaigns: Callable[[], Sequence[CampaignV
     metrics.watch(CAMPAIGN_ACCOUNTS, sizes)
 
 
+class WebhookMetrics:
+    """Tells the metrics what becomes of webhooks: an observer for outbox and delivery.
+
+    Parameters
+    ----------
+    metrics
+        Where it is counted.
+    endpoints
+        The names of the receivers.
+    """
+
+    def __init__(self, metrics: Metrics, endpoints: Iterable[str]) -> None:
+        self._metrics = metrics
+        for endpoint, outcome in product(endpoints, ("delivered", "failed", "expired", "dropped")):
+            metrics.inc(WEBHOOK_DELIVERIES, 0, endpoint=endpoint, outcome=outcome)
+
+    def settled(self, endpoint: str, outcome: str, count: int) -> None:
+        """Count messages by what became of them."""
+        self._metrics.inc(WEBHOOK_DELIVERIES, count, endpoint=endpoint, outcome=outcome)
+
+    def watch(
+        self,
+        backlog: Callable[[], Mapping[str, "Waiting"]],
+        disabled: Callable[[], Mapping[str, bool]],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Export what waits for each receiver, and which of them want nothing any more."""
+
+        def oldest() -> dict[tuple[str, ...], float]:
+            now = clock()
+            return {(name,): now - of.oldest if of.oldest is not None else 0.0 for name, of in backlog().items()}
+
+        self._metrics.watch(WEBHOOK_OUTBOX, lambda: {(name,): of.waiting for name, of in backlog().items()})
+        self._metrics.watch(WEBHOOK_OLDEST, oldest)
+        self._metrics.watch(WEBHOOK_DISABLED, lambda: {(name,): float(off) for name, off in disabled().items()})
+
+
+class Waiting(Protocol):
+    """What is asked of a receiver's backlog."""
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait."""
+        ...
+
+    @property
+    def oldest(self) -> float | None:
+        """When the oldest was made, in seconds since 1970."""
+        ...
+
+
 def reason_class(reason: str) -> str:
     """Return the kind of a dead letter's reason: few, so that they can be a label.
 
