@@ -20,7 +20,6 @@ from stream_guard.settings import Settings
 from stream_guard.transports.journal import EmbeddedSettings
 from stream_guard.transports.kafka.settings import KafkaSettings
 from stream_guard.transports.webhooks.settings import WebhookSettings
-from stream_guard.transports.webhooks.settings import WebhookSettings
 
 
 class Config(Settings):
@@ -34,8 +33,6 @@ class Config(Settings):
     """The HTTP API: events in, answers out, `/metrics`."""
     kafka: KafkaSettings = KafkaSettings()
     """How to reach Kafka and how to work with it: `stream-guard worker`, `topics`, `produce` and `tail`."""
-    webhooks: WebhookSettings = WebhookSettings()
-    """Who is told of decisions and alerts: signed, tried again, kept in an outbox until delivered."""
     webhooks: WebhookSettings = WebhookSettings()
     """Who is told of decisions and alerts, signed as Standard Webhooks say."""
 
