@@ -90,7 +90,7 @@ class AccountHalf:
 
     def _decide(self, account_id: str, ts: float, signal: str, seen: float, campaign: str | None) -> Decision:
         d = Decision(
-            f"de_{account_id}_{signal}",
+            f"de_{account_id}_{signal}_{campaign}",
             ts,
             account_id,
             "throttle",
