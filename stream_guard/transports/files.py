@@ -236,7 +236,7 @@ class FollowedFile:
             self._file = None
 
     def _more(self) -> list[bytes]:
-        assert self._file is not None  # noqa: S101 - for the type checker
+        assert self._file is not None
         if os.fstat(self._file.fileno()).st_size < self._read:
             self._begin(self._file)
         while chunk := self._file.read(_CHUNK_BYTES):
@@ -249,7 +249,7 @@ class FollowedFile:
 
     def _after_the_end(self) -> list[bytes]:
         """At the end of the open file: if another has its name now, go on with that one."""
-        assert self._file is not None  # noqa: S101 - for the type checker
+        assert self._file is not None
         try:
             renamed = self.path.stat().st_ino != os.fstat(self._file.fileno()).st_ino
         except FileNotFoundError:

@@ -1,3 +1,5 @@
+"""The traffic that the embedded mode is tested with."""
+
 import pytest
 
 from stream_guard.codecs import encode

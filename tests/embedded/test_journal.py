@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -122,7 +123,7 @@ def test_a_directory_has_one_owner(tmp_path, opened):
 def test_after_a_failed_write_nothing_more_is_taken(tmp_path, opened):
     journal = opened(tmp_path)
     journal.append(events(b"a"))
-    with open("/dev/full", "wb", buffering=0) as full:
+    with Path("/dev/full").open("wb", buffering=0) as full:
         journal._file.close()
         journal._file = full
         with pytest.raises(SinkError, match="No space left"):
