@@ -4,17 +4,17 @@ Each module beside this one holds the commands of one part and a function `regis
 only what is light: the engine, numba, River and Faust are imported inside the commands, so that `--help` is quick.
 """
 
-import importlib
-import importlib.util
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from stream_guard import __version__
+from stream_guard.cli import config, demo, kafka, replay, run, simulate, webhooks
 from stream_guard.errors import ConfigError, StreamGuardError
 
-MODULES = ("demo", "simulate", "replay", "run", "kafka", "webhooks", "config")
+MODULES = (demo, simulate, replay, run, kafka, webhooks, config)
+"""In the order of the help."""
 
 
 class _Commands(TyperGroup):
@@ -67,8 +67,7 @@ def _root(
 
 
 for _module in MODULES:
-    if importlib.util.find_spec(f"stream_guard.cli.{_module}"):
-        importlib.import_module(f"stream_guard.cli.{_module}").register(app)
+    _module.register(app)
 
 
 def main() -> None:
