@@ -88,6 +88,7 @@ SNAPSHOT_TIMESTAMP = Gauge(
     ("partition",),
     unit="seconds",
 )
+JOURNAL_BYTES = Gauge("stream_guard_journal_bytes", "Size of the journal of embedded mode.", unit="bytes")
 ACCOUNTS = Gauge("stream_guard_accounts", "Accounts that have state.", ("partition",))
 CAMPAIGNS = Gauge("stream_guard_campaigns", "Campaigns that are held.")
 CAMPAIGN_ACCOUNTS = Gauge(

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from stream_guard.app.service import EmbeddedService
+from stream_guard.app.telling import Telling
 from stream_guard.config import Config
 from stream_guard.engine import Engine
 from stream_guard.gateway.api import create_app
@@ -52,16 +53,21 @@ async def run(
     StreamGuardError
         The state cannot be taken up, the port is taken, a source cannot be read, or results cannot be written.
     """
-    service = EmbeddedService(Engine(config.engine), config.embedded)
+    directory = Path(config.embedded.data_dir)
+    telling = Telling(config.webhooks, directory)
+    engine = Engine(config.engine)
+    service = EmbeddedService(engine, config.embedded, sinks=telling.sinks, observer=telling.observer)
+    telling.watch(lambda: {0: engine.accounts_held}, service.campaigns)
+    telling.watch_journal(directory / "journal")
     started, halt = asyncio.Event(), asyncio.Event()
     core = asyncio.create_task(service.run(started, halt))
     try:
-        async with serving(create_app(service, config.api), config.api) as address:
+        async with serving(create_app(service, config.api, telling.metrics), config.api) as address:
             await _first_of(core, started.wait())
             if started.is_set():
                 say(address)
             sources = [_follow(service, path) for path in follow] + ([_read_stdin(service)] if stdin else [])
-            await _first_of(core, stop.wait(), *(_endless(source) for source in sources))
+            await _first_of(core, stop.wait(), telling.deliver(), *(_endless(source) for source in sources))
     finally:
         halt.set()
         await core
