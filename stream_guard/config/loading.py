@@ -129,6 +129,8 @@ def _read_environment(environ: Mapping[str, str], model: type[Settings], sources
             sources.problems.append((name, (), f"is not a setting{_did_you_mean(name, [*known, *secrets])}"))
         elif setting.model:
             sources.problems.append((name, (), "is a section; set what is in it"))
+        elif any("\ud800" <= letter <= "\udfff" for letter in environ[name]):  # how Python keeps bytes that are not
+            sources.problems.append((name, (), "is not UTF-8 text"))
         else:
             where = (*setting.where[:-1], f"{setting.where[-1]}_file") if name in secrets else setting.where
             _put(where, _typed(environ[name], str if name in secrets else setting.annotation), name, sources)

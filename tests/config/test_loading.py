@@ -132,6 +132,10 @@ def test_mistakes_in_the_environment_name_the_variable(shop, tmp_path):
     ]
 
 
+def test_a_variable_that_is_no_text_is_refused(shop, tmp_path):
+    assert refusal(shop, tmp_path, CODE="a\udcff") == "STREAM_GUARD__CODE: is not UTF-8 text"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
