@@ -1,8 +1,15 @@
 """Notices for people: few, with a sentence that says what happens and why."""
 
+from collections.abc import Iterable
 from types import MappingProxyType
+from typing import Annotated
 
-from stream_guard.events import Alert, Campaign, Decision
+import msgspec
+from pydantic import Field
+
+from stream_guard.errors import SnapshotError
+from stream_guard.events import Alert, Campaign, Decision, Reason, Severity
+from stream_guard.policy.wording import BUDGET, digest
 from stream_guard.settings import Settings
 
 ATLAS = MappingProxyType(
@@ -31,38 +38,232 @@ INDICATORS = MappingProxyType(
 )
 """Indicators of the joint advisory AA26-251A that alerts name; numbered here in the order of its list."""
 
+SPEAKING = MappingProxyType(
+    {
+        "flatness": "AA26-251A.1",
+        "longest_gap": "AA26-251A.1",
+        "head_start": "AA26-251A.2",
+        "addresses": "AA26-251A.3",
+        "plan_use": "AA26-251A.4",
+        "relay": "AA26-251A.5",
+        "injection": "AA26-251A.5",
+        "metadata": "AA26-251A.6",
+        "reasoning_elicitation": "AA26-251A.7",
+        "reasoning": "AA26-251A.7",
+        "succession": "AA26-251A.8",
+        "new_model": "AA26-251A.9",
+        "refusals": "AA26-251A.10",
+        "probe_set": "AA26-251A.10",
+    }
+)
+"""Which indicator a signal or a kind of evidence speaks of."""
+
+STATE_VERSION = 1
+RANK: dict[Severity, int] = {"info": 0, "warning": 1, "critical": 2}
+TOLD_REASONS = 3
+DONE = MappingProxyType(
+    {
+        "watch": "is watched",
+        "throttle": "is throttled",
+        "challenge": "is challenged",
+        "degrade": "is served degraded",
+        "verify": "must verify itself",
+        "suspend": "is suspended",
+    }
+)
+
 
 class AlertSettings(Settings):
-    """How often people are told."""
+    """How often people are told, and when it is urgent."""
 
-    period_s: float = 86_400.0
+    period_s: Annotated[float, Field(ge=60.0, le=366 * 86_400.0)] = 86_400.0
     """Seconds (UTC days, by default) in which a subject is alerted about once, unless the severity grows."""
-    max_subjects: int = 100_000
-    """Subjects remembered; beyond it the oldest are forgotten."""
+    max_subjects: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
+    """Subjects remembered within a period; beyond it the oldest are forgotten and could be told again."""
+    critical_risk: Annotated[float, Field(gt=0.0, le=1.0)] = 0.95
+    """Risk from which an acting decision about a single account is critical."""
+    critical_accounts: Annotated[int, Field(ge=2)] = 25
+    """Accounts from which a campaign is critical."""
+
+
+class _State(msgspec.Struct):
+    version: int = STATE_VERSION
+    period: int = 0
+    told: dict[str, int] = {}
 
 
 class Alerts:
-    """Builds alerts and keeps from repeating them."""
+    """Builds alerts and keeps from repeating them: one a subject and period, unless the severity grows."""
 
     def __init__(self, settings: AlertSettings | None = None) -> None:
         self.settings = settings or AlertSettings()
+        self._state = _State()
 
-    def of_decision(self, decision: Decision, indicators: tuple[str, ...] = ()) -> Alert | None:
-        """Return the alert that a decision deserves, or None if it was told already."""
-        raise NotImplementedError
+    def of_decision(self, decision: Decision, indicators: Iterable[str] = ()) -> Alert | None:
+        """Return the alert that a decision deserves, or None if there is none or it was told already.
+
+        Members of a campaign are told of by the alert of the campaign, unless more than a throttle is done to them.
+        """
+        if any(reason.signal == BUDGET for reason in decision.reasons):
+            return self._budget(decision)
+        if decision.action == "allow" or (decision.campaign_id and decision.action in ("watch", "throttle")):
+            return None
+        return self._tell(
+            kind=decision.action,
+            subject=decision.account_id,
+            severity=self._severity(decision),
+            ts=decision.ts,
+            summary=_sentence(decision),
+            reasons=decision.reasons,
+            account_id=decision.account_id,
+            campaign_id=decision.campaign_id,
+            atlas=("AML.T0024.002", "AML.T0040"),
+            indicators=spoken_of((r.signal for r in decision.reasons), indicators),
+            clears_when=decision.clears_when,
+        )
 
     def of_campaign(self, campaign: Campaign) -> Alert | None:
         """Return the alert that a campaign deserves, or None if it was told already."""
-        raise NotImplementedError
+        large = campaign.size >= self.settings.critical_accounts
+        what = f"Campaign {campaign.campaign_id} ({campaign.shape}, risk {campaign.risk:.2f})"
+        size = f"{campaign.size:,} accounts, {campaign.exchanges:,} exchanges since it was first seen"
+        evidence = "; ".join(e.text for e in campaign.evidence[:TOLD_REASONS])
+        return self._tell(
+            kind="campaign",
+            subject=campaign.campaign_id,
+            severity="critical" if large else "warning",
+            ts=campaign.ts,
+            summary=f"{what}: {size}{': ' + evidence if evidence else ''}.",
+            reasons=_reasons(campaign),
+            campaign_id=campaign.campaign_id,
+            atlas=tuple(ATLAS) if large else ("AML.T0024.002", "AML.T0040", "AML.T0021"),
+            indicators=spoken_of((campaign.shape, *(e.kind for e in campaign.evidence)), campaign.indicators),
+            clears_when="Clears when its accounts no longer share this evidence, or an analyst says that it is benign.",
+        )
 
     def of_drift(self, signal: str, ts: float, before: float, after: float, unit: str = "") -> Alert | None:
         """Return the alert that a drift of the population deserves, or None if it was told already."""
-        raise NotImplementedError
+        text = f"mean of {signal} went from {before:.3g} to {after:.3g} {unit}".rstrip()
+        return self._tell(
+            kind="drift",
+            subject=f"drift of {signal}",
+            severity="info",
+            ts=ts,
+            summary=f"The population has changed: {text}. What is usual follows; thresholds may need a look.",
+            reasons=(Reason(signal, after, before, 1.0, unit, text),),
+        )
 
     def snapshot(self) -> bytes:
         """Return the whole state."""
-        raise NotImplementedError
+        return msgspec.msgpack.encode(self._state)
 
     def restore(self, state: bytes) -> None:
-        """Take up a snapshot. Raises SnapshotError."""
-        raise NotImplementedError
+        """Take up a snapshot. Raises SnapshotError and then has changed nothing."""
+        try:
+            restored = msgspec.msgpack.decode(state, type=_State)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise SnapshotError(f"not the state of alerts: {error}") from None
+        if restored.version != STATE_VERSION:
+            raise SnapshotError(f"state of alerts in version {restored.version}, this reads {STATE_VERSION}")
+        self._state = restored
+
+    def _budget(self, decision: Decision) -> Alert | None:
+        return self._tell(
+            kind="budget",
+            subject="budget",
+            severity="warning",
+            ts=decision.ts,
+            summary=f"The day's budget of new actions is spent: {decision.account_id} and whoever follows are only "
+            "watched. If they are rightly accused, raise max_new_throttles_per_day or its like for campaigns.",
+            reasons=decision.reasons,
+            account_id=decision.account_id,
+            campaign_id=decision.campaign_id,
+        )
+
+    def _severity(self, decision: Decision) -> Severity:
+        if decision.action == "watch":
+            return "info"
+        urgent = decision.action == "suspend" or decision.risk >= self.settings.critical_risk
+        return "critical" if urgent else "warning"
+
+    def _tell(
+        self,
+        *,
+        kind: str,
+        subject: str,
+        severity: Severity,
+        ts: float,
+        summary: str,
+        reasons: tuple[Reason, ...],
+        account_id: str | None = None,
+        campaign_id: str | None = None,
+        atlas: tuple[str, ...] = (),
+        indicators: tuple[str, ...] = (),
+        clears_when: str = "",
+    ) -> Alert | None:
+        if not self._is_news(subject, severity, ts):
+            return None
+        return Alert(
+            alert_id=digest("al", kind, subject, self._state.period, severity),
+            ts=ts,
+            severity=severity,
+            kind=kind,
+            summary=summary,
+            reasons=reasons,
+            account_id=account_id,
+            campaign_id=campaign_id,
+            atlas=atlas,
+            indicators=indicators,
+            clears_when=clears_when,
+            links=tuple(
+                f"/v1/{path}/{name}" for path, name in (("accounts", account_id), ("campaigns", campaign_id)) if name
+            ),
+        )
+
+    def _is_news(self, subject: str, severity: Severity, ts: float) -> bool:
+        state = self._state
+        if (period := int(ts // self.settings.period_s)) > state.period:
+            state.period, state.told = period, {}
+        if RANK[severity] <= state.told.get(subject, -1):
+            return False
+        state.told.pop(subject, None)
+        state.told[subject] = RANK[severity]
+        if len(state.told) > self.settings.max_subjects:
+            del state.told[next(iter(state.told))]
+        return True
+
+
+def spoken_of(names: Iterable[str], more: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return the indicators that signals or kinds of evidence speak of, and `more`, in the order of the advisory.
+
+    Examples
+    --------
+    >>> spoken_of(["burst", "reasoning", "flatness"], ["AA26-251A.9"])
+    ('AA26-251A.1', 'AA26-251A.7', 'AA26-251A.9')
+    """
+    found = {SPEAKING[name] for name in names if name in SPEAKING} | set(more)
+    return tuple(indicator for indicator in INDICATORS if indicator in found)
+
+
+def _sentence(decision: Decision) -> str:
+    done = DONE[decision.action]
+    if decision.limit_rpm is not None:
+        done += f" to {decision.limit_rpm:g} requests a minute"
+    if decision.shadow:
+        done += " in shadow (nothing is done)"
+    why = "; ".join(_phrase(reason) for reason in decision.reasons[:TOLD_REASONS])
+    return f"Account {decision.account_id} {done}, risk {decision.risk:.2f}: {why}."
+
+
+def _phrase(reason: Reason) -> str:
+    said = f" ({reason.text})" if reason.text else ""
+    unit = f" {reason.unit}" if reason.unit else ""
+    return f"{reason.signal} {reason.observed:.3g}{unit} where {reason.usual:.3g} is usual, {reason.share:.0%}{said}"
+
+
+def _reasons(campaign: Campaign) -> tuple[Reason, ...]:
+    """Return the evidence as reasons, each counting as much as the others."""
+    return tuple(
+        Reason(e.kind, e.value, e.usual, 1.0 / len(campaign.evidence), "", e.text, e.inference)
+        for e in campaign.evidence
+    )
