@@ -1,8 +1,8 @@
 """The worker on Kafka: its parts put together."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
-from stream_guard.engine import EngineSettings
+from stream_guard.engine import AccountHalf, PopulationHalf
 from stream_guard.errors import BrokerError
 from stream_guard.transports.kafka import topics
 from stream_guard.transports.kafka.accounts import ListeningHalf, Loop
@@ -15,12 +15,24 @@ from stream_guard.worker import Observer, PartitionWorker
 
 def make_worker(
     settings: KafkaSettings,
-    engine: EngineSettings,
+    make_account_half: Callable[[], AccountHalf],
+    make_population_half: Callable[[], PopulationHalf],
     *,
     halves: Collection[Half] = ("accounts", "population"),
     observer: Observer | None = None,
 ) -> KafkaWorker:
     """Return a worker that is ready to run.
+
+    Parameters
+    ----------
+    settings
+        Of Kafka.
+    make_account_half, make_population_half
+        Make empty halves.
+    halves
+        Which of them work here.
+    observer
+        Told of every step of every partition.
 
     Raises
     ------
@@ -39,6 +51,5 @@ def make_worker(
             half, [sink], snapshots, partition=partition, source=settings.topics.requests, observer=observer
         )
 
-    return KafkaWorker(
-        settings, engine, make_loop, DirectorySnapshots(settings.snapshots_dir, "population"), halves=halves
-    )
+    population = DirectorySnapshots(settings.snapshots_dir, "population")
+    return KafkaWorker(settings, make_account_half, make_population_half, make_loop, population, halves=halves)

@@ -72,6 +72,7 @@ def worker(
     **Example**: `stream-guard topics create -b kafka:9092 && stream-guard worker -b kafka:9092 --instance w1`
     """
     from stream_guard.app.kafka import make_worker
+    from stream_guard.engine import AccountHalf, PopulationHalf
     from stream_guard.transports.kafka.settings import Half
 
     settings = _load(config, bootstrap, instance)
@@ -79,7 +80,8 @@ def worker(
     if ",".join(chosen) != halves:
         raise typer.BadParameter("must be accounts, population or accounts,population", param_hint="--halves")
     _log_to_stderr(log_level)
-    make_worker(settings.kafka, settings.engine, halves=chosen).run()
+    engine = settings.engine
+    make_worker(settings.kafka, lambda: AccountHalf(engine), lambda: PopulationHalf(engine), halves=chosen).run()
 
 
 @topics_app.command("create")

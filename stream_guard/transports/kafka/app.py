@@ -2,15 +2,15 @@
 
 import logging
 import tempfile
-from collections.abc import Awaitable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any, NoReturn
 
 import faust
 from aiokafka import TopicPartition
 from faust.types import TP
-from mode import Service, ServiceT
+from mode import ServiceT
 
-from stream_guard.engine import AccountHalf, EngineSettings, PopulationHalf
+from stream_guard.engine import AccountHalf, PopulationHalf
 from stream_guard.events import AccountView, CampaignView, Decision
 from stream_guard.transports.base import SnapshotStore
 from stream_guard.transports.kafka.accounts import AccountPartition, ListeningHalf, MakeLoop
@@ -51,8 +51,8 @@ class KafkaWorker:
     ----------
     settings
         Of Kafka.
-    engine
-        Of both halves.
+    make_account_half, make_population_half
+        Make empty halves.
     make_loop
         Makes the `PartitionWorker` of a partition.
     population_snapshots
@@ -64,14 +64,15 @@ class KafkaWorker:
     def __init__(
         self,
         settings: KafkaSettings,
-        engine: EngineSettings,
+        make_account_half: Callable[[], AccountHalf],
+        make_population_half: Callable[[], PopulationHalf],
         make_loop: MakeLoop,
         population_snapshots: SnapshotStore,
         *,
         halves: Collection[Half] = ("accounts", "population"),
     ) -> None:
         self.settings = settings
-        self._engine = engine
+        self._make_account_half = make_account_half
         self._make_loop = make_loop
         self._outlet = Outlet(settings)
         self._broadcast = Broadcast(settings)
@@ -84,6 +85,7 @@ class KafkaWorker:
             consumer_auto_offset_reset="earliest",
             topic_disable_leader=True,
             topic_allow_declare=False,  # `stream-guard topics create` makes them
+            stream_wait_empty=False,  # reports are acknowledged by a snapshot, for which nothing need wait
             web_enabled=False,
             store="memory://",
             datadir=tempfile.gettempdir(),  # nothing is kept there: no tables
@@ -95,7 +97,7 @@ class KafkaWorker:
         self.ingest: Ingest | None = None
         self.population: Population | None = None
         if "population" in halves:
-            self._add_population(population_snapshots)
+            self._add_population(make_population_half, population_snapshots)
         else:
             self.app.producer_only = True  # no agent, so no consumer of Faust's
         if "accounts" in halves:
@@ -118,20 +120,20 @@ class KafkaWorker:
         topics = self.settings.topics
         one = {topics.verdicts, topics.feedback, topics.releases, topics.enforcement}
         inbox = Inbox({TopicPartition(topic, 0) for topic in one} | {TopicPartition(topics.accounts, number)})
-        half = ListeningHalf(AccountHalf(self._engine), inbox, topics)
+        half = ListeningHalf(self._make_account_half(), inbox, topics)
         sink = self._outlet.sink()
         loop = self._make_loop(number, half, sink)
         loop.restore()
         return AccountPartition(self.settings, number, half, sink, loop)
 
-    def _add_population(self, snapshots: SnapshotStore) -> None:
+    def _add_population(self, make_half: Callable[[], PopulationHalf], snapshots: SnapshotStore) -> None:
         topics, app = self.settings.topics, self.app
         one = {topics.feedback, topics.releases, topics.enforcement}
         sources = {TopicPartition(topic, 0) for topic in one}
         sources |= {TopicPartition(topics.accounts, number) for number in range(self.settings.partitions)}
         population = Population(
             self.settings,
-            lambda: PopulationHalf(self._engine),
+            make_half,
             lambda: Inbox(sources),
             self._outlet.sink,
             snapshots,
