@@ -1,0 +1,1 @@
+"""The outside world: where events come from and where results go. `base` holds the contracts."""
