@@ -87,7 +87,7 @@ class AlertSettings(Settings):
 
 
 class _State(msgspec.Struct):
-    version: int = STATE_VERSION
+    version: int
     period: int = 0
     told: dict[str, int] = {}
 
@@ -97,7 +97,7 @@ class Alerts:
 
     def __init__(self, settings: AlertSettings | None = None) -> None:
         self.settings = settings or AlertSettings()
-        self._state = _State()
+        self._state = _State(STATE_VERSION)
 
     def of_decision(self, decision: Decision, indicators: Iterable[str] = ()) -> Alert | None:
         """Return the alert that a decision deserves, or None if there is none or it was told already.

@@ -62,7 +62,7 @@ class _Word(msgspec.Struct, gc=False):
 class _State(msgspec.Struct):
     """All of a policy's state."""
 
-    version: int = STATE_VERSION
+    version: int
     held: dict[str, _Held] = {}
     accounts: dict[str, _Word] = {}
     campaigns: dict[str, _Word] = {}
@@ -94,7 +94,7 @@ class Policy:
         self.version = self.settings.policy_version
         self._ladder = ladder(self.settings)
         self._watch = next((rung for rung in self._ladder if rung.level == WATCH), None)
-        self._state = _State()
+        self._state = _State(STATE_VERSION)
         self._expiries: list[tuple[float, str]] = []
 
     def __len__(self) -> int:
