@@ -119,7 +119,11 @@ def _example(kind: type[msgspec.Struct]) -> dict[str, Any]:
 _status = APIRouter()
 
 
-@_status.get("/healthz", summary="The process runs")
+@_status.get(
+    "/healthz",
+    summary="The process runs",
+    responses={200: {"description": "It runs", "content": {"application/json": {"schema": {"type": "object"}}}}},
+)
 async def healthz() -> Response:
     """Answer while the process lives; says nothing about the parts behind it."""
     return Response(b'{"status":"ok"}', media_type="application/json")
@@ -308,6 +312,8 @@ async def decisions(
 @_v1.get(
     "/decisions/stream",
     summary="Decisions as they are made",
+    response_class=DecisionStream,
+    status_code=HTTPStatus.OK,
     responses={
         200: {
             "description": "Server-Sent Events: `decision` with a decision as its data and its cursor as its id; `gap` "

@@ -54,18 +54,25 @@ class Received:
             self._add_mapped(payloads, first, self._mapping)
             return
         _, letters = decode_events(payloads, source=SOURCE, first_offset=first)
-        out = {letter.offset for letter in letters}
-        self.payloads += [p for i, p in enumerate(payloads, first) if i not in out]
-        self.refused += [letter for letter in letters if letter.payload and not letter.payload.isspace()]
+        out = {letter.offset: letter for letter in letters}
+        for index, payload in enumerate(payloads, first):
+            if index not in out:
+                self.payloads.append(payload)
+            elif not _is_blank(payload):
+                self.refused.append(out[index])
 
     def _add_mapped(self, payloads: Sequence[bytes], first: int, mapping: Mapping) -> None:
         for index, payload in enumerate(payloads, first):
-            if not payload or payload.isspace():
+            if _is_blank(payload):
                 continue
             try:
                 self.payloads += mapping(payload)
             except InvalidEvent as e:
                 self.refused.append(dead_letter(payload, e.reason, source=SOURCE, offset=index))
+
+
+def _is_blank(line: bytes) -> bool:
+    return not line or line.isspace()
 
 
 async def read_lines(body: AsyncIterator[bytes], received: Received) -> None:

@@ -59,4 +59,5 @@ def _listening(settings: ApiSettings) -> socket.socket:
         family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except OSError as e:
-        raise TransportError(f"cannot listen on {settings.host} port {settings.port}: {e.strerror or e}") from e
+        why = (e.strerror or str(e)).partition(" (")[0]
+        raise TransportError(f"cannot listen on {settings.host} port {settings.port}: {why}") from e

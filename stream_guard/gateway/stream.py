@@ -68,7 +68,7 @@ class DecisionStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Speak until the reader is gone, stalls, or the service stops."""
-        assert scope["type"] == "http"  # noqa: S101 - a programmer's mistake
+        assert scope["type"] == "http"
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         end = asyncio.ensure_future(_first_of(_gone(receive), self._closing.wait()))
         self._readers.add(self)
