@@ -317,7 +317,6 @@ class StoredDecisions:
     def __init__(self, store: SqliteStore) -> None:
         self._store = store
         self._more = asyncio.Event()
-        self._reading = asyncio.Lock()
 
     def wake(self) -> None:
         """Say that there may be more."""
@@ -329,10 +328,9 @@ class StoredDecisions:
     ) -> list[Logged]:
         """Return decisions after the cursor, oldest first. Raises InvalidCursor."""
         seq = self._seq(after)
-        async with self._reading:
-            found = await asyncio.to_thread(
-                self._store.decisions, after=seq, since=since, account_id=account_id, limit=limit
-            )
+        found = await asyncio.to_thread(
+            self._store.decisions, after=seq, since=since, account_id=account_id, limit=limit
+        )
         return [Logged(self._cursor(number), decision) for number, decision in found]
 
     async def end(self) -> str | None:

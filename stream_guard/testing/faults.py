@@ -8,7 +8,7 @@ been in memory and starts again from what is outside.
 
 import inspect
 import threading
-from typing import Any
+from typing import Any, NoReturn
 
 
 class Crash(BaseException):
@@ -28,6 +28,11 @@ class CrashingAt:
         The how manieth call it is, from 1.
     after
         Whether the call does its work first.
+
+    Attributes
+    ----------
+    crashed
+        Whether it has come to that.
     """
 
     def __init__(self, part: Any, method: str, *, call: int = 1, after: bool = False) -> None:
@@ -36,6 +41,7 @@ class CrashingAt:
         self._left = call
         self._after = after
         self._counting = threading.Lock()
+        self.crashed = False
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._part, name)
@@ -45,22 +51,26 @@ class CrashingAt:
         async def coroutine(*args: Any, **kwargs: Any) -> Any:
             due = self._due()
             if due and not self._after:
-                raise Crash
+                self._crash()
             result = await method(*args, **kwargs)
             if due:
-                raise Crash
+                self._crash()
             return result
 
         def plain(*args: Any, **kwargs: Any) -> Any:
             due = self._due()
             if due and not self._after:
-                raise Crash
+                self._crash()
             result = method(*args, **kwargs)
             if due:
-                raise Crash
+                self._crash()
             return result
 
         return coroutine if inspect.iscoroutinefunction(method) else plain
+
+    def _crash(self) -> NoReturn:
+        self.crashed = True
+        raise Crash
 
     def _due(self) -> bool:
         with self._counting:

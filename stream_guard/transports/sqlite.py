@@ -7,7 +7,9 @@ records as they came, and is the cursor of those who read on from where they sto
 import asyncio
 import hashlib
 import sqlite3
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
@@ -80,9 +82,12 @@ class SqliteStore:
         self._records_max = records_max
         self._pending: dict[str, list[_Row]] = {table: [] for table in _TABLES}
         self._flushes = 0
+        self._writing = threading.Lock()
+        self._reading = threading.Lock()
         try:
             self._writer = self._connect()
             self._prepare()
+            self._kept = self._count()
             self._reader = self._connect()
             self._reader.execute("PRAGMA query_only = ON")
             self.log_id: str = self._reader.execute("SELECT log_id FROM log").fetchone()[0]
@@ -120,13 +125,14 @@ class SqliteStore:
     async def close(self) -> None:
         """Flush and let go."""
         await self.flush()
-        self._writer.close()
-        self._reader.close()
+        with self._writing:  # a write whose waiter was cancelled goes on in its thread
+            self._writer.close()
+        with self._reading:
+            self._reader.close()
 
     def kept(self) -> tuple[int, int]:
         """Return the `seq` of the oldest decision that is kept and of the newest; 0 if there was none."""
-        row = self._reader.execute("SELECT min(seq), max(seq) FROM decisions").fetchone()
-        return row[0] or 0, row[1] or 0
+        return self._kept
 
     def decisions(
         self,
@@ -172,7 +178,10 @@ class SqliteStore:
         order = "DESC" if newest_first else "ASC"
         query = f"SELECT seq, record FROM {table} WHERE seq > :after{where} ORDER BY seq {order} LIMIT :limit"  # noqa: S608 - names of ours
         try:
-            rows = self._reader.execute(query, {"after": after, "since": since, "limit": limit, **wanted}).fetchall()
+            with self._reading:
+                rows = self._reader.execute(
+                    query, {"after": after, "since": since, "limit": limit, **wanted}
+                ).fetchall()
         except sqlite3.Error as error:
             raise SinkError(f"{self._path}: {error}") from error
         return [Numbered(seq, msgspec.json.decode(record, type=kind)) for seq, record in rows]
@@ -191,9 +200,7 @@ class SqliteStore:
             raise SinkError(f"{self._path}: written with schema {version}, this version reads schema {SCHEMA_VERSION}")
 
     def _write(self, pending: dict[str, list[_Row]]) -> None:
-        self._flushes += 1
-        self._writer.execute("BEGIN IMMEDIATE")
-        try:
+        with self._writing, self._transaction():
             for table, rows in pending.items():
                 self._writer.executemany(
                     f"INSERT OR IGNORE INTO {table} (id, ts, account_id, campaign_id, record) VALUES (?, ?, ?, ?, ?)",  # noqa: S608
@@ -201,10 +208,23 @@ class SqliteStore:
                 )
                 if self._flushes % _PRUNE_EVERY == 0:
                     self._prune(table)
-            self._writer.execute("COMMIT")
+            self._flushes += 1
+            kept = self._count()
+        self._kept = kept
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._writer.execute("BEGIN IMMEDIATE")
+        try:
+            yield
         except BaseException:
             self._writer.execute("ROLLBACK")
             raise
+        self._writer.execute("COMMIT")
+
+    def _count(self) -> tuple[int, int]:
+        oldest, newest = self._writer.execute("SELECT min(seq), max(seq) FROM decisions").fetchone()
+        return oldest or 0, newest or 0
 
     def _prune(self, table: str) -> None:
         self._writer.execute(
