@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import contextlib
+import socket
 import time
 from pathlib import Path
 
@@ -97,7 +99,7 @@ class Told:
             pass
 
     async def delivered(self, count, name):
-        while self.count("delivered", name) < count:  # noqa: ASYNC110 - what is waited for tells nobody
+        while self.count("delivered", name) < count:
             await asyncio.sleep(0.01)
 
     def count(self, outcome, name="bans"):
@@ -339,9 +341,8 @@ async def test_a_receiver_that_is_down_is_left_alone_for_longer_and_longer(told)
 
 
 async def test_a_slow_receiver_delays_no_other(told):
-    with WebhookReceiver() as quick:
-        slow = await asyncio.start_server(lambda *_: asyncio.Event().wait(), "127.0.0.1", 0)
-        url = f"http://127.0.0.1:{slow.sockets[0].getsockname()[1]}/"
+    with WebhookReceiver() as quick, socket.create_server(("127.0.0.1", 0)) as slow:  # takes calls, never answers
+        url = f"http://127.0.0.1:{slow.getsockname()[1]}/"
         one = told(endpoint(url, name="slow"), endpoint(quick.url, name="quick"), timeout_s=60.0)
         await one.make(decision(1))
         running = asyncio.create_task(one.delivery.run())
@@ -352,23 +353,29 @@ async def test_a_slow_receiver_delays_no_other(told):
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-        slow.close()
     assert one.outbox.backlog()["quick"].waiting == 0
     assert one.outbox.backlog()["slow"].waiting == 2
 
 
 async def test_an_answer_that_never_ends_is_cut_off(told):
+    cut_off = asyncio.Event()
+
     async def drip(_, writer):
         writer.write(b"HTTP/1.1 200 OK\r\nx: ")
-        while True:
-            writer.write(b"y")
-            await writer.drain()
-            await asyncio.sleep(0.02)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(b"y")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        writer.close()
+        cut_off.set()
 
     server = await asyncio.start_server(drip, "127.0.0.1", 0)
     one = told(endpoint(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"), timeout_s=0.3)
     await one.make(decision(1))
     await one.deliver()
+    async with asyncio.timeout(10):
+        await cut_off.wait()
     server.close()
     assert (one.count("failed"), one.count("delivered")) == (1, 0)
 
