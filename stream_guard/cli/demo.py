@@ -95,10 +95,12 @@ def _lines(shown: "Demo", console: Console) -> "Callable[[], None]":
     """Return what prints a line now and then."""
     from stream_guard.cli.demo_view import progress
 
-    next_s = 0.0
+    next_s = -1.0
 
     def show() -> None:
         nonlocal next_s
+        if next_s < 0:
+            console.print(f"Ask it while it runs: curl {shown.address}/v1/campaigns", highlight=False, soft_wrap=True)
         if shown.seconds >= next_s:
             next_s = shown.seconds + _PLAIN_LINE_S
             console.print(progress(shown), highlight=False, soft_wrap=True)

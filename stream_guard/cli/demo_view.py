@@ -24,9 +24,9 @@ def sparkline(values: Sequence[float], width: int, most: float | None = None) ->
     """Draw values as bars, the newest on the right, squeezed into at most `width` characters.
 
     >>> sparkline([0, 1, 2, 4], 8)
-    '▁▂▄█'
+    '▁▃▅█'
     >>> sparkline(range(100), 4)
-    '▂▄▆█'
+    '▃▄▆█'
     """
     if not values or width < 1:
         return ""
@@ -60,7 +60,7 @@ def share(part: float, whole: float) -> str:
     """Return a share as a percentage.
 
     >>> share(1, 3), share(1, 4000), share(0, 0)
-    ('33 %', '0.03 %', '0 %')
+    ('33 %', '0.025 %', '0 %')
     """
     percent = 100 * part / whole if whole else 0.0
     return f"{percent:.0f} %" if percent >= 10 or percent == 0 else f"{percent:.2g} %"
@@ -127,7 +127,7 @@ class Screen:
         linked = demo.growth[-1][1] if demo.growth else 0
         if not found:
             yield _line(("none yet", "dim"), f"   {active} accounts of a hidden campaign are at work")
-            for _ in range(evidence + 2):
+            for _ in range(evidence + 1):
                 yield Text()
             return
         largest = found[0]

@@ -22,7 +22,7 @@ def name(rnd: random.Random) -> str:
     """Return a made-up proper name.
 
     >>> name(random.Random(1))
-    'Fabonu'
+    'Rewa'
     """
     return "".join(rnd.choice(words.SYLLABLES) for _ in range(rnd.choice((2, 3, 3)))).capitalize()
 
@@ -96,8 +96,8 @@ class Voice:
 
     Examples
     --------
-    >>> Voice(random.Random(5), ["garden", "money"]).request(3)
-    'Maybe that frozen soil test used to freeze.'
+    >>> Voice(random.Random(9), ["garden"]).request(1)
+    'Only now our raised trellis tends to dry out after the update. Turn this into an email.'
     """
 
     __slots__ = ("_chinese", "_draw", "_openers", "_parts")
