@@ -95,12 +95,6 @@ STORIES = {
         At(9, 0.0, then="allow"),  # 0.28
         At(10, 0.0),
     ],
-    "no step down within the period, however fast the risk falls": [
-        At(0, 0.51, then="watch"),
-        At(0.01, 0.9, then="throttle 2"),
-        At(0.02, 0.0),
-        At(0.5, 0.0),
-    ],
     "a step up needs no patience": [At(0, 0.5, then="watch"), At(0.001, 0.8, then="throttle 2")],
     "renewed when less than half is left and the risk persists": [
         At(0, 0.9, then="throttle 2"),
@@ -188,6 +182,21 @@ def test_story_with_a_restart_after_every_step(story):
         policy = Policy(SETTINGS)
         policy.restore(state)
         assert policy.snapshot() == state
+
+
+def test_no_step_down_within_the_period_however_fast_the_risk_falls():
+    run(
+        Policy(SETTINGS.model_copy(update={"half_life_s": 1.0})),
+        [
+            At(0, 0.51, then="watch"),
+            At(0.5, 0.9, then="throttle 2"),
+            At(1.4, 0.0),
+            At(1.5, 0.4, then="watch"),
+            At(2.4, 0.0),
+            At(2.5, 0.0, then="allow"),
+            At(2.6, 0.9, then="throttle 2"),
+        ],
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ ON = PolicySettings(
     verify=Step(enabled=True, enter=0.9, leave=0.6, duration_s=1200.0),
     suspend=Step(enabled=True, enter=0.95, leave=0.7, duration_s=1200.0),
     period_s=PERIOD,
-    half_life_s=900.0,
+    half_life_s=30.0,
     benign_s=3600.0,
     malicious_s=3600.0,
     max_decisions=6,
