@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+
 from stream_guard.testing.broker import Broker
 from stream_guard.transports.kafka import tools, topics
 from stream_guard.transports.kafka.settings import KafkaSettings, TopicNames

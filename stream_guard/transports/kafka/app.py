@@ -35,13 +35,6 @@ class WorkerApp(faust.App):
         return [*self.services, *super().on_init_dependencies()]
 
 
-class _Process(faust.Worker):
-    """Faust's process, which leaves logging to the command line."""
-
-    def _setup_logging(self) -> None:
-        pass
-
-
 class KafkaWorker:
     """Everything of one worker process, in one event loop, around one Faust app.
 
@@ -114,7 +107,14 @@ class KafkaWorker:
         StreamGuardError
             What made it stop otherwise.
         """
-        _Process(self.app, redirect_stdouts=False, quiet=True).execute_from_commandline()
+        # Logging is the command line's.
+        process = faust.Worker(self.app, override_logging=False, redirect_stdouts=False, quiet=True)
+        try:
+            process.execute_from_commandline()
+        except SystemExit as end:
+            if end.code and process.crash_reason:
+                raise process.crash_reason from None
+            raise
 
     def _open_partition(self, number: int) -> AccountPartition:
         topics = self.settings.topics

@@ -12,6 +12,7 @@ from stream_guard.codecs import decode
 from stream_guard.errors import BrokerError, InvalidEvent
 from stream_guard.events import Alert, Campaign, DeadLetter, Decision, Reason
 from stream_guard.transports.files import LineReader
+from stream_guard.transports.kafka import topics
 from stream_guard.transports.kafka.clients import kafka_python_errors, kafka_python_options
 from stream_guard.transports.kafka.settings import KafkaSettings
 
@@ -95,6 +96,9 @@ class _producer:  # noqa: N801 - a context
     def __enter__(self) -> Self:
         from kafka import KafkaProducer  # noqa: PLC0415 - see clients.py
 
+        requests = self._settings.topics.requests
+        if requests in topics.missing(self._settings):
+            raise BrokerError(f"{requests}: no such topic; see `stream-guard topics create`")
         with kafka_python_errors(self._settings):
             self._producer = KafkaProducer(
                 acks="all",
@@ -104,8 +108,6 @@ class _producer:  # noqa: N801 - a context
                 max_block_ms=15_000,
                 **kafka_python_options(self._settings),
             )
-            if not self._producer.partitions_for(self._settings.topics.requests):
-                raise BrokerError(f"{self._settings.topics.requests}: no such topic; see `stream-guard topics create`")
         return self
 
     def send(self, line: bytes) -> None:
