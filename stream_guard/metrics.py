@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry, Metric, ProcessCollector
 
 from stream_guard import __version__
 from stream_guard.engine import Outcome
-from stream_guard.events import Action, CampaignView, DeadLetter, RequestEvent
+from stream_guard.events import Action, CampaignView, DeadLetter, RequestEvent, Severity
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """What `Metrics.render` returns, as an HTTP header says it."""
@@ -74,12 +74,15 @@ EVENT_TIME_LAG = Gauge(
     ("partition",),
     unit="seconds",
 )
-DECODE = Histogram("stream_guard_decode_seconds", "Time to decode one batch.", unit="seconds", buckets=_SLOW_S)
-PROCESSING = Histogram(
-    "stream_guard_processing_seconds", "Time that the engine took for one batch.", unit="seconds", buckets=_SLOW_S
+BACKLOG = Gauge(
+    "stream_guard_backlog_events",
+    "Events that wait for the engine: in the journal (embedded), on the topic (Kafka: the lag of the partition).",
+    ("partition",),
 )
+DECODE = Histogram("stream_guard_decode_seconds", "Time to decode one batch.", unit="seconds")
+PROCESSING = Histogram("stream_guard_processing_seconds", "Time that the engine took for one batch.", unit="seconds")
 CHECKPOINT = Histogram(
-    "stream_guard_checkpoint_seconds", "Time to flush the sinks and save a snapshot.", unit="seconds", buckets=_SLOW_S
+    "stream_guard_checkpoint_seconds", "Time to flush the sinks and save a snapshot.", unit="seconds"
 )
 SNAPSHOT_BYTES = Gauge("stream_guard_snapshot_bytes", "Size of the newest snapshot.", ("partition",), unit="bytes")
 SNAPSHOT_TIMESTAMP = Gauge(
@@ -105,7 +108,12 @@ DECISIONS = Counter(
 DECISION_REASONS = Counter(
     "stream_guard_decision_reasons_total", "Decisions by the signal that weighed most in them.", ("signal",)
 )
-ALERTS = Counter("stream_guard_alerts_total", "Alerts raised.", ("kind", "severity"))
+ALERTS = Counter(
+    "stream_guard_alerts_total",
+    "Alerts raised: about a campaign, an action on an account, a drift of the population, a spent budget.",
+    ("kind", "severity"),
+    starts=tuple(product(("budget", "campaign", "drift", *get_args(Action)[1:]), get_args(Severity))),
+)
 HTTP_REQUESTS = Counter(
     "stream_guard_http_requests_total",
     "Requests to the API, by route; what has no route is `other`.",
@@ -116,7 +124,6 @@ HTTP_SECONDS = Histogram(
     "Time from the head of a request to the head of its answer.",
     ("route",),
     unit="seconds",
-    buckets=_SLOW_S,
 )
 CHECK_REQUESTS = Counter(
     "stream_guard_check_requests_total",

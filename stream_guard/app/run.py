@@ -57,7 +57,9 @@ async def run(
     telling = Telling(config.webhooks, directory)
     engine = Engine(config.engine)
     service = EmbeddedService(engine, config.embedded, sinks=telling.sinks, observer=telling.observer)
-    telling.watch(lambda: {0: engine.accounts_held}, service.campaigns)
+    telling.watch(
+        accounts=lambda: {0: engine.accounts_held}, backlog=lambda: {0: service.pending}, campaigns=service.campaigns
+    )
     telling.watch_journal(directory / "journal")
     started, halt = asyncio.Event(), asyncio.Event()
     core = asyncio.create_task(service.run(started, halt))

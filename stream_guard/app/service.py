@@ -129,6 +129,11 @@ class EmbeddedService:
         full = self._pending >= self.settings.pending_events_max
         return {"engine": self._state, "intake": f"{self._pending} events wait" if full else "ok"}
 
+    @property
+    def pending(self) -> int:
+        """How many events wait for the engine."""
+        return self._pending
+
     def event_time(self) -> float:
         """Return what time it is by the events: that of the newest, and what has passed since it came."""
         now = self._clock()

@@ -5,7 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from stream_guard.events import CampaignView
-from stream_guard.metrics import ACCOUNTS, JOURNAL_BYTES, Metrics, WebhookMetrics, WorkerMetrics, watch_campaigns
+from stream_guard.metrics import (
+    ACCOUNTS,
+    BACKLOG,
+    JOURNAL_BYTES,
+    Metrics,
+    WebhookMetrics,
+    WorkerMetrics,
+    watch_campaigns,
+)
 from stream_guard.transports.base import Sink
 from stream_guard.transports.webhooks.delivery import WebhookDelivery
 from stream_guard.transports.webhooks.outbox import WebhookOutbox
@@ -49,9 +57,16 @@ class Telling:
             self.sinks = (outbox,)
             told.watch(outbox.backlog, lambda: self._delivery.disabled if self._delivery else {})
 
-    def watch(self, accounts: Callable[[], Mapping[int, int]], campaigns: Callable[[], Sequence[CampaignView]]) -> None:
-        """Export how many accounts are held, by partition, and the campaigns."""
+    def watch(
+        self,
+        *,
+        accounts: Callable[[], Mapping[int, int]],
+        backlog: Callable[[], Mapping[int, int]],
+        campaigns: Callable[[], Sequence[CampaignView]],
+    ) -> None:
+        """Export, by partition, how many accounts are held and how many events wait; and the campaigns."""
         self.metrics.watch(ACCOUNTS, lambda: {(str(number),): held for number, held in accounts().items()})
+        self.metrics.watch(BACKLOG, lambda: {(str(number),): waiting for number, waiting in backlog().items()})
         watch_campaigns(self.metrics, campaigns)
 
     def watch_journal(self, directory: Path) -> None:

@@ -17,6 +17,7 @@ from stream_guard.cli import app
 from stream_guard.config import Config, fields
 from stream_guard.config.fields import Setting
 from stream_guard.config.writing import default_text, default_yaml
+from stream_guard.metrics import TABLE
 
 ROOT = Path(__file__).parents[2]
 MADE = "<!-- Made by `make docs` from the code; do not edit. -->"
@@ -45,6 +46,7 @@ def documents() -> dict[str, str]:
         "config/default.yaml": default_yaml(Config),
         "docs/configuration.md": configuration(),
         "docs/commands.md": commands(),
+        "docs/metrics.md": metrics(),
     }
 
 
@@ -90,6 +92,24 @@ def commands() -> str:
     text = get_docs_for_click(obj=root, ctx=typer.Context(root, info_name="stream-guard"), name="stream-guard")
     title, _, rest = text.partition("\n")
     return f"{MADE}\n# The command line\n{rest.rstrip()}\n" if title else text
+
+
+_METRICS = """\
+# Metrics
+
+`GET /metrics` of `stream-guard run` and `stream-guard worker` gives these in Prometheus' text format, without a token,
+beside the `process_*` metrics of the Prometheus client. Counters begin at 0 with the process, and count again what a
+restart after a crash processes again. `docs/alerting.md` says what to watch; `deploy/` has a dashboard and rules.
+"""
+
+
+def metrics() -> str:
+    """Return the reference of all metrics."""
+    lines = [MADE, *_METRICS.splitlines(), "", "| metric | kind | labels | unit | meaning |", "|---|---|---|---|---|"]
+    for row in TABLE:
+        labels = ", ".join(f"`{label}`" for label in row.labels)
+        lines.append(f"| `{row.name}` | {type(row).__name__.lower()} | {labels} | {row.unit} | {row.help} |")
+    return "\n".join([*lines, ""])
 
 
 def _say_whole_sentences(command: Any) -> None:
