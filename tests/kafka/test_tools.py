@@ -107,7 +107,7 @@ def test_tail_shows_records_as_they_are(stage):
             {
                 "alert_id": "x",
                 "ts": 0,
-                "severity": "critical",
+                "severity": "info",
                 "kind": "campaign",
                 "summary": "s",
                 "atlas": ["AML.T0040"],
@@ -126,11 +126,12 @@ def test_tail_shows_records_as_they_are(stage):
                 "exchanges": 1234,
                 "first_seen": 0,
                 "evidence": [
-                    {"kind": "template", "text": "the same", "accounts": 9, "value": 1, "example_accounts": ["a1"]}
+                    {"kind": "twin", "text": "alike", "accounts": 9, "value": 1, "example_accounts": ["a1"]}
                 ],
             },
             [
-                "1970-01-01 00:00:00 c1 (narrow): 9 accounts, 2 new, 1,234 exchanges since 1970-01-01 00:00:00, risk 0.90",
+                "1970-01-01 00:00:00 c1 (narrow): 9 accounts, 2 new, "
+                "1,234 exchanges since 1970-01-01 00:00:00, risk 0.90",
                 "    twin: alike (9 accounts, such as a1)",
             ],
         ),
