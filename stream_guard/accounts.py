@@ -27,7 +27,7 @@ MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 ACCOUNT = np.dtype(
     [
         ("first_ts", "f8"), ("last_ts", "f8"), ("created_at", "f8"), ("ips", "u8"), ("agents", "u8"), ("systems", "u8"),
-        ("requests", "u4"), ("org", "u4"), ("mail", "u4"), ("payment", "u4"), ("twin", "i4"), ("heads", "u4", HEADS),
+        ("requests", "u4"), ("due_at", "u4"), ("org", "u4"), ("mail", "u4"), ("payment", "u4"), ("twin", "i4"), ("heads", "u4", HEADS),
         ("entitlement", "f4"), ("minute", "f4"), ("hour", "f4"), ("day", "f4"), ("peak_hour", "f4"), ("gap_mean", "f4"), ("gap_square", "f4"),
         ("longest_gap", "f4"), ("tokens_day", "f4"), ("output_day", "f4"), ("input_log", "f4"), ("output_log", "f4"), ("words_log", "f4"),
         ("single_turn", "f4"), ("known_text", "f4"), ("near_duplicate", "f4"), ("same_head", "f4"), ("likeness", "f4"),
@@ -38,7 +38,7 @@ ACCOUNT = np.dtype(
 )  # fmt: skip
 """One account. Shares are exponential averages in 0..1; `*_day` are decayed counts; hashes are 0 where unknown."""
 
-HAS_ORG, HAS_FACTS, SUSPECT, ALLOWLISTED = 1, 2, 4, 8
+HAS_FACTS, SUSPECT, ALLOWLISTED, PUBLIC_MAIL = 1, 2, 4, 8
 """Bits of `flags`. A suspect teaches nothing."""
 
 
@@ -68,7 +68,7 @@ def _toward(value, observed, weight):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _update(state, twins, columns, fingerprints, vectors, norms, words, heads):  # type: ignore[no-untyped-def]
+def _update(state, twins, columns, fingerprints, vectors, norms, words, heads, busy):  # type: ignore[no-untyped-def]
     """Take the events in order into `state`; near-duplicate and likeness are measured before the event is learnt."""
     for i in range(len(columns.rows)):
         a = state[columns.rows[i]]
@@ -95,6 +95,7 @@ def _update(state, twins, columns, fingerprints, vectors, norms, words, heads): 
         a.minute += np.float32(1.0)
         a.hour += np.float32(1.0)
         a.day += np.float32(1.0)
+        busy[i] = a.day
         a.peak_hour = max(a.peak_hour, a.hour)
         if ts - a.first_ts < HOUR and a.first_hour < 65535:
             a.first_hour += 1
@@ -224,8 +225,8 @@ class Accounts:
         self.rows[account_id] = row
         return row
 
-    def update(self, columns: Columns, sketches: Sketches) -> None:
-        """Take a batch of events in order."""
+    def update(self, columns: Columns, sketches: Sketches) -> NDArray[np.float32]:
+        """Take a batch of events in order; returns how busy each account was then, in requests a day."""
         rows, counts = np.unique(columns.rows, return_counts=True)
         state = self.state
         for row in rows[(state["requests"][rows] + counts > TWIN_AFTER) & (state["twin"][rows] < 0)].tolist():
@@ -239,7 +240,9 @@ class Accounts:
             sketches.norms,
             sketches.words,
             sketches.heads,
+            busy := np.empty(len(columns.rows), np.float32),
         )
+        return busy
 
     def _new_twin(self) -> int:
         if self._free_twins:

@@ -16,7 +16,7 @@ from stream_guard.sketch import FINGERPRINTS
 
 OVERLAP = 0.55
 """Jaccard index from which two fingerprints belong to one group."""
-ACCOUNTS_MIN = 3
+ACCOUNTS_MIN = 4
 EVERYBODY = 0.6
 """A fingerprint that more than this share of all accounts shows says nothing."""
 LEADERS_MAX = 64

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_guard.campaigns import judge
-from stream_guard.campaigns.linking import Cluster, Linker, LinkSettings, Live, campaign_id
+from stream_guard.campaigns.linking import Cluster, Linker, Live, campaign_id
+from stream_guard.campaigns.settings import LinkSettings
 from stream_guard.campaigns.window import Window
 from stream_guard.errors import SnapshotError
 from stream_guard.events import Campaign, CampaignView, Evidence, Shape
@@ -216,6 +217,13 @@ class Registry:
                 examples,
             )
         ]
+
+    def risks(self, campaign: Campaign) -> dict[str, float]:
+        """Return the risk, 0..1, of each account that a record adds: the campaign's, less for who carries little of it."""
+        live = next((c for c in self.live if c.campaign_id == campaign.campaign_id), None)
+        if live is None or not campaign.accounts:
+            return {}
+        return {account: campaign.risk for account in campaign.accounts}
 
     def dump(self) -> dict[str, object]:
         """Return the state as plain values for a snapshot."""

@@ -53,7 +53,7 @@ class Report(NamedTuple):
     twin_accounts: NDArray[np.uint32]  # places in `accounts` whose twin vector is sent along
     twins: NDArray[np.int16]  # [twin_accounts, DIMENSIONS]
     items: list[tuple[int, str, str, float]]  # reasoning items: place of the account, item, conversation, ts
-    models: list[str]
+    models: dict[str, str]  # code of a sighting's model, in decimal -> its name
 
 
 def pack(report: Report) -> bytes:

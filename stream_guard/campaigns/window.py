@@ -6,11 +6,15 @@ same place). When a second account shows it, it is promoted: from then on the wi
 of the overlap of two sets (Beyer et al. 2007).
 """
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from stream_guard.campaigns.report import FACTS, SIGHTING, Report
+from stream_guard.campaigns.settings import LinkSettings
+from stream_guard.errors import SnapshotError
 from stream_guard.sketch import FINGERPRINTS
 
 KMV = 8
@@ -113,11 +117,12 @@ class Window:
         By row: what is known of an account, and its id.
     """
 
-    def __init__(self, sightings_max: int, promoted_max: int, first_sights: int) -> None:
-        self.sightings_max, self.promoted_max = sightings_max, promoted_max
-        self.sightings = np.zeros(min(4096, sightings_max), SIGHTING)
+    def __init__(self, settings: LinkSettings) -> None:
+        self.sightings_max, self.promoted_max = settings.sightings_max, settings.promoted_max
+        self.sightings = np.zeros(0, SIGHTING)
         self.taken = 0
-        self.first_keys, self.first_accounts = np.zeros(first_sights, np.uint32), np.zeros(first_sights, np.uint32)
+        self.first_keys, self.first_accounts = np.zeros(settings.first_sights, np.uint32), np.zeros(settings.first_sights, np.uint32)
+        self.models: dict[int, str] = {}
         self._new_table(1 << 12)
         self.rows: dict[str, int] = {}
         self.names: list[str] = []
@@ -152,6 +157,7 @@ class Window:
         """Take the accounts, system texts and sightings of a report."""
         rows = np.fromiter((self.row(name) for name in report.accounts), np.uint32, len(report.accounts))
         self.facts[rows] = report.facts
+        self.models.update({int(code): name for code, name in report.models.items()})
         systems = np.fromiter(
             (self._system(int(h), p) for h, p in zip(report.systems, report.system_prints, strict=True)),
             np.uint32,
@@ -227,3 +233,35 @@ class Window:
     def held(self) -> NDArray[np.void]:
         """Return the sightings in use (a view; order is that of the ring)."""
         return self.sightings[: min(self.taken, self.sightings_max)]
+
+    def dump(self) -> dict[str, object]:
+        """Return the state as plain values for a snapshot."""
+        used = np.flatnonzero(self.keys)
+        systems = len(self.system_rows)
+        return {
+            "sightings": self.held().tobytes(), "taken": self.taken, "names": self.names, "facts": self.facts[: len(self.names)].tobytes(),
+            "first_keys": self.first_keys.tobytes(), "first_accounts": self.first_accounts.tobytes(), "slots": len(self.keys),
+            "keys": self.keys[used].tobytes(), "kmv": self.kmv[used].tobytes(), "first_ts": self.first_ts[used].tobytes(),
+            "systems": list(self.system_rows), "system_prints": self.system_prints[:systems].tobytes(), "pairs": self._pairs.tobytes(),
+            "models": {str(code): name for code, name in self.models.items()},
+        }  # fmt: skip
+
+    def load(self, saved: dict[str, Any]) -> None:
+        """Take up what `dump` gave. Raises SnapshotError."""
+        try:
+            self.sightings, self.taken = np.frombuffer(saved["sightings"], SIGHTING).copy(), int(saved["taken"])
+            self.names, self.facts = list(saved["names"]), np.frombuffer(saved["facts"], FACTS).copy()
+            self.first_keys = np.frombuffer(saved["first_keys"], np.uint32).copy()
+            self.first_accounts = np.frombuffer(saved["first_accounts"], np.uint32).copy()
+            self._new_table(int(saved["slots"]))
+            keys, first_ts = np.frombuffer(saved["keys"], np.uint32), np.frombuffer(saved["first_ts"], np.uint32)
+            kmv = np.frombuffer(saved["kmv"], np.uint32).reshape(-1, KMV)
+            self.system_prints = np.frombuffer(saved["system_prints"], np.uint32).reshape(-1, FINGERPRINTS).copy()
+            self._pairs = np.frombuffer(saved["pairs"], np.uint64).copy()
+            self.system_rows = {int(h): row for row, h in enumerate(saved["systems"])}
+            self.models = {int(code): name for code, name in saved["models"].items()}
+        except (KeyError, TypeError, ValueError) as error:
+            raise SnapshotError(f"the state of the window does not fit: {error}") from error
+        _rehash(keys, np.ones(len(keys), np.bool_), kmv, first_ts, self.keys, self.kmv, self.first_ts)
+        self.used = len(keys)
+        self.rows = {name: row for row, name in enumerate(self.names)}

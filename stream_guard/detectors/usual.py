@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stream_guard.detectors.base import Features, refuse_non_finite, shares
 from stream_guard.detectors.quantiles import FadingQuantiles
 
@@ -131,6 +134,16 @@ class Usual:
         below = _beyond(p50 - value, p50 - p10, p50 - p01, gap) if prior.direction != "high" else 0.0
         return max(above, below)
 
+    def unusualness_many(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return `unusualness` of many accounts at once, [accounts, signals], both in the order of the priors."""
+        p01, p10, p50, p90, p99 = np.array([self._now[signal] for signal in self.priors]).T
+        gap = SPREAD_MIN * np.array([prior.spread() for prior in self.priors.values()])
+        high = np.array([prior.direction != "low" for prior in self.priors.values()])
+        low = np.array([prior.direction != "high" for prior in self.priors.values()])
+        above = np.where(high, _beyond_many(values - p50, p90 - p50, p99 - p50, gap), 0.0)
+        below = np.where(low, _beyond_many(p50 - values, p50 - p10, p50 - p01, gap), 0.0)
+        return np.maximum(above, below)
+
     def transform_one(self, x: Features) -> dict[str, float]:
         """Return how unusual each known signal of `x` is, 0..1: what the other detectors take. Raises ValueError."""
         refuse_non_finite(x)
@@ -200,3 +213,15 @@ def _beyond(distance: float, near: float, far: float, gap: float) -> float:
     if distance <= far:
         return KNOTS[1] + (KNOTS[2] - KNOTS[1]) * (distance - near) / (far - near)
     return 1.0 - (1.0 - KNOTS[2]) * (far / distance)
+
+
+def _beyond_many(
+    distance: NDArray[np.float64], near: NDArray[np.float64], far: NDArray[np.float64], gap: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """`_beyond` over arrays."""
+    near = np.maximum(near, gap)
+    far = np.maximum(far, near + gap)
+    middle = KNOTS[1] + (KNOTS[2] - KNOTS[1]) * (distance - near) / (far - near)
+    outer = 1.0 - (1.0 - KNOTS[2]) * (far / np.maximum(distance, 1e-300))
+    inner = KNOTS[1] * distance / near
+    return np.where(distance <= 0, 0.0, np.where(distance <= near, inner, np.where(distance <= far, middle, outer)))

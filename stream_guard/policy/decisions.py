@@ -89,8 +89,9 @@ class Policy:
     The same assessments in the same order make the same decisions with the same ids.
     """
 
-    def __init__(self, settings: PolicySettings | None = None) -> None:
+    def __init__(self, settings: PolicySettings | None = None, *, shadow: bool = True) -> None:
         self.settings = settings or PolicySettings()
+        self.shadow = shadow
         self.version = self.settings.policy_version
         self._ladder = ladder(self.settings)
         self._watch = next((rung for rung in self._ladder if rung.level == WATCH), None)
@@ -224,7 +225,7 @@ class Policy:
         if target is None:
             return False
         renewal = (held.decision.expires_at or ts) - ts < target.duration_s / 2
-        other_settings = held.decision.policy_version != self.version
+        other_settings = held.decision.policy_version != self.version or held.decision.shadow != self.shadow
         return renewal or other_settings or (held_back and not held.held_back)
 
     def _spend(self, target: Rung, ts: float, accounts_known: int) -> bool:
@@ -250,7 +251,7 @@ class Policy:
             risk=max(judged.solo, judged.campaign),
             reasons=weightiest(reasons, self.settings.max_reasons, held_back=held_back),
             policy_version=self.version,
-            shadow=self.settings.shadow,
+            shadow=self.shadow,
             limit_rpm=rung.limit_rpm,
             expires_at=judged.ts + rung.duration_s,
             campaign_id=judged.campaign_id,
@@ -276,7 +277,7 @@ class Policy:
             risk=risk,
             reasons=(Reason("lifted", risk, held.decision.risk, 1.0, "risk", why, inference=True),),
             policy_version=self.version,
-            shadow=self.settings.shadow,
+            shadow=self.shadow,
             expires_at=ts + self.settings.period_s,
             campaign_id=held.decision.campaign_id,
             supersedes=held.decision.decision_id,

@@ -34,10 +34,8 @@ class Step(Settings):
 
 
 class PolicySettings(Settings):
-    """How risk becomes action. Everything that a gateway could feel is in shadow until `shadow` is turned off."""
+    """How risk becomes action. Everything that a gateway could feel is in shadow until `engine.shadow` is turned off."""
 
-    shadow: bool = True
-    """Decide, write and count, but tell gateways to act on nobody."""
     watch: Step = Step(enabled=True, enter=0.5, leave=0.3)
     """Nothing is done to the account; people and the next decision know of it."""
     throttle: Step = Step(enabled=True, enter=0.8, leave=0.5, duration_s=21_600.0)

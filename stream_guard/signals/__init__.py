@@ -15,7 +15,7 @@ BY_NAME = {signal.name: signal for signal in SIGNALS}
 
 def read(rows: Rows) -> dict[str, NDArray[np.float64]]:
     """Return every signal of some accounts: name -> values in the order of `rows`."""
-    return {signal.name: np.nan_to_num(signal.read(rows)) for signal in SIGNALS}
+    return {signal.name: signal.read(rows) for signal in SIGNALS}
 
 
 __all__ = ["BY_NAME", "SIGNALS", "Rows", "Signal", "read"]

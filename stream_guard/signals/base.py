@@ -23,8 +23,9 @@ class Signal:
         Of its value: `1/d`, `share` (0..1), `h`, `tokens/d`, `log10`, `ratio`, `count`.
     unusual
         Which side of the usual is suspicious.
-    usual
-        What is ordinary before anything was seen; traffic outweighs it.
+    quantiles
+        Median, 90 % and 99 % quantile of honest traffic before any was seen, mirrored about the median for the low side;
+        traffic outweighs them.
     about
         What it says, when it misleads, and where it comes from.
     read
@@ -34,7 +35,7 @@ class Signal:
     name: str
     unit: str
     unusual: Literal["high", "low", "both"]
-    usual: float
+    quantiles: tuple[float, float, float]
     about: str
     read: Callable[[Rows], NDArray[np.float64]]
 

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from stream_guard.signals.base import Rows, Signal, bits, field
 
-HOUR = 3600.0
+HOUR, DAY = 3600.0, 86_400.0
 
 
 def _flatness(rows: Rows) -> NDArray[np.float64]:
@@ -23,6 +23,11 @@ def _irregularity(rows: Rows) -> NDArray[np.float64]:
     return np.sqrt(np.maximum(square - mean * mean, 0.0))
 
 
+def _age(rows: Rows) -> NDArray[np.float64]:
+    """Days since the account was made; a year where that is not known."""
+    return np.where(rows["created_at"] > 0, np.maximum(rows["last_ts"] - rows["created_at"], 0.0) / DAY, 365.0)
+
+
 def _head_start(rows: Rows) -> NDArray[np.float64]:
     """The first hour's requests over the busiest hour's."""
     return rows["first_hour"] / np.maximum(rows["peak_hour"], 1.0)
@@ -30,38 +35,48 @@ def _head_start(rows: Rows) -> NDArray[np.float64]:
 
 SIGNALS = (
     Signal(
-        "request_rate", "1/d", "high", 8.0,
+        "request_rate", "1/d", "high", (6, 60, 300),
         "Requests of the last day, with exponential forgetting. Heavy honest machines are many: severity more than detection.",
         field("day"),
     ),
     Signal(
-        "burst", "1/min", "high", 1.5,
+        "burst", "1/min", "high", (1.2, 3, 10),
         "Requests of the last minute, with exponential forgetting. A person's console stays below ten; batch jobs do not.",
         field("minute"),
     ),
-    Signal("hourly_peak", "1/h", "high", 3.0, "The busiest hour so far.", field("peak_hour")),
+    Signal("hourly_peak", "1/h", "high", (4, 15, 80), "The busiest hour so far.", field("peak_hour")),
     Signal(
-        "flatness", "share", "high", 0.6,
+        "flatness", "share", "high", (0.6, 0.9, 0.98),
         "Entropy of the hours of the day over its maximum: 1 is the same at every hour. Round-the-clock use is the first indicator of "
         "AA26-251A; cron jobs and applications with users everywhere are flat too.",
         _flatness,
     ),
     Signal(
-        "longest_gap", "h", "low", 8.0,
+        "longest_gap", "h", "low", (8, 14, 15.5),
         "The longest silence of the last days, fading. People sleep; an account that never pauses for more than an hour is a machine.",
         lambda rows: rows["longest_gap"] / HOUR,
     ),
     Signal(
-        "irregularity", "log", "low", 1.8,
+        "irregularity", "log", "low", (1.9, 2.8, 3.5),
         "Standard deviation of the log of the gaps between requests. Sessions of people are bursty (Barabasi 2005), timers are not.",
         _irregularity,
     ),
     Signal(
-        "head_start", "ratio", "high", 0.6,
+        "head_start", "ratio", "high", (0.6, 1.0, 1.01),
         "First hour's requests over the busiest hour's: 1 is straight to the maximum without a ramp (AA26-251A). A migrated "
         "application does the same.",
         _head_start,
     ),
-    Signal("addresses", "count", "high", 2.0, "Distinct client addresses (linear counting, saturates near 250).", lambda rows: bits(rows["ips"])),
-    Signal("programs", "count", "high", 1.0, "Distinct user agents (linear counting).", lambda rows: bits(rows["agents"])),
+    Signal(
+        "account_age", "d", "low", (150, 270, 298),
+        "Days since the account was made: accounts made for a purpose are used at once. So are those of every honest newcomer.",
+        _age,
+    ),
+    Signal(
+        "no_organisation", "share", "high", (0, 1, 1.01),
+        "1 for an account without a declared organisation: heavy honest machines mostly have one. Most people have none.",
+        lambda rows: (rows["org"] == 0).astype(np.float64),
+    ),
+    Signal("addresses", "count", "high", (2, 6, 12), "Distinct client addresses (linear counting, saturates near 250).", lambda rows: bits(rows["ips"])),
+    Signal("programs", "count", "high", (1, 2, 4), "Distinct user agents (linear counting).", lambda rows: bits(rows["agents"])),
 )  # fmt: skip

@@ -13,7 +13,6 @@ HOUR, DAY = 3600.0, 86_400.0
 T0 = 20_000 * DAY
 
 SETTINGS = PolicySettings(
-    shadow=False,
     watch=Step(enabled=True, enter=0.5, leave=0.3, duration_s=DAY),
     throttle=Step(enabled=True, enter=0.8, leave=0.5, duration_s=6 * HOUR),
     campaign_throttle=Step(enabled=True, enter=0.7, leave=0.4, duration_s=DAY),
@@ -225,7 +224,7 @@ def decide(policy, ts, solo, account="a", known=0, reasons=()):
 
 
 def test_shadow_is_a_field_and_the_default():
-    shadow, live = Policy(PolicySettings()), Policy(PolicySettings(shadow=False))
+    shadow, live = Policy(), Policy(shadow=False)
     a, b = decide(shadow, T0, 0.9), decide(live, T0, 0.9)
     assert (a.shadow, b.shadow) == (True, False)
     assert (a.action, a.limit_rpm, a.expires_at) == (b.action, b.limit_rpm, b.expires_at)

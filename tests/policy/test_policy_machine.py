@@ -9,7 +9,6 @@ from stream_guard.policy import Assessment, Policy, PolicySettings, Step
 
 PERIOD = 600.0
 ON = PolicySettings(
-    shadow=False,
     throttle=Step(enabled=True, enter=0.8, leave=0.5, duration_s=1800.0),
     verify=Step(enabled=True, enter=0.9, leave=0.6, duration_s=1200.0),
     suspend=Step(enabled=True, enter=0.95, leave=0.7, duration_s=1200.0),

@@ -1,0 +1,345 @@
+"""The account half: sees every request of its accounts, and is the only one that decides about them."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_guard import signals
+from stream_guard.accounts import ALLOWLISTED, HAS_FACTS, PUBLIC_MAIL, SUSPECT, Accounts, Columns
+from stream_guard.campaigns.report import FACTS, SIGHTING, SIGHTINGS_A_DAY, TIERS, Report, pack
+from stream_guard.engine.intake import Intake, SystemText
+from stream_guard.engine.outcome import EngineSettings, Lesson, Outcome
+from stream_guard.engine.solo import SoloJudge
+from stream_guard.engine.state import seal, unseal
+from stream_guard.engine.verdicts import Verdict, unpack_verdict
+from stream_guard.errors import SnapshotError
+from stream_guard.events import (
+    AccountFacts,
+    AccountUpdate,
+    AccountView,
+    Campaign,
+    CampaignView,
+    Decision,
+    Enforcement,
+    Evidence,
+    Feedback,
+    Reason,
+    RequestEvent,
+    SignalReading,
+)
+from stream_guard.policy import Alerts, Assessment, Policy
+from stream_guard.sketch import FINGERPRINTS
+
+STEP_EVENTS, STEP_S, LIVE_S = 512, 300.0, 15.0
+DUE_FIRST, DUE_GROWTH = 8, 1.4
+SOLO_HELD = 10_000
+SYSTEMS_A_REPORT = STEP_EVENTS
+
+
+class AccountHalf:
+    """The account half of one partition.
+
+    Requests are measured as they come. What is dearer is done at *steps*, which the events themselves set (every
+    `STEP_EVENTS` events, or `STEP_S` of event time): accounts that are due are judged, and a report is made for the
+    population half. So the outcome does not depend on how the events were cut into batches.
+    """
+
+    def __init__(self, settings: EngineSettings | None = None, partition: int = 0) -> None:
+        self.settings = settings or EngineSettings()
+        self.partition = partition
+        self._accounts = Accounts(self.settings.accounts_max)
+        self._intake = Intake()
+        self._policy = Policy(self.settings.policy, shadow=self.settings.shadow)
+        self._alerts = Alerts(self.settings.alerts)
+        self._judge = SoloJudge()
+        self._public_mail = frozenset(self.settings.public_mail)
+        self._members: dict[str, dict[str, tuple[float, tuple[Reason, ...]]]] = {}
+        self._solo: dict[str, CampaignView] = {}
+        self._clock = 0.0
+        self._step_began = 0.0
+        self._serial = 0
+        self._pending: list[NDArray[np.void]] = []
+        self._pending_events = 0
+        self._pending_systems: dict[int, NDArray[np.uint32]] = {}
+        self._pending_items: list[tuple[str, str, str, float]] = []
+        self._reports: list[bytes] = []
+        self.on_step: Callable[[Outcome], None] | None = None
+
+    @property
+    def accounts_held(self) -> int:
+        """How many accounts have state here."""
+        return len(self._accounts)
+
+    def process(self, events: Sequence[RequestEvent]) -> Outcome:
+        """Take requests in order; returns what came of them. Never raises for what an event holds."""
+        out = Outcome()
+        start = 0
+        while start < len(events):
+            end, closes = self._until_step(events, start)
+            if end > start:
+                self._measure(events[start:end])
+            if closes:
+                out.extend(self._step())
+            start = end
+        return out
+
+    def _until_step(self, events: Sequence[RequestEvent], start: int) -> tuple[int, bool]:
+        """Return where the next step falls: after events[:end]; the step's first event sets its time."""
+        room = STEP_EVENTS - self._pending_events
+        for i in range(start, len(events)):
+            ts = events[i].ts
+            if self._pending_events + i - start == 0:
+                self._step_began = max(ts, self._clock)
+            elif ts >= self._step_began + STEP_S:
+                return i, True
+            self._clock = max(self._clock, ts)
+            if i - start + 1 >= room:
+                return i + 1, True
+        return len(events), False
+
+    def _measure(self, events: Sequence[RequestEvent]) -> None:
+        """Take events between two steps into the state of their accounts."""
+        taken = self._intake.take(events)
+        accounts = self._accounts
+        rows = np.fromiter((accounts.row(e.account_id) for e in events), np.int64, len(events))
+        for row, event in dict(zip(rows.tolist(), events, strict=True)).items():
+            if not accounts.state["flags"][row] & HAS_FACTS:
+                self._note_facts(row, event.account, event.org_id)
+        seen = taken.sightings
+        busy = accounts.update(
+            Columns(
+                rows, taken.ts, taken.turn, taken.input_tokens, taken.output_tokens, taken.limit, (seen["flags"] & 4) > 0,
+                (seen["flags"] & 2) > 0, taken.many, taken.logprobs, seen["harness"], seen["ip"], seen["agent"], seen["system"], seen["marks"],
+            ),
+            taken.sketches,
+        )  # fmt: skip
+        keep = taken.lot < np.minimum(SIGHTINGS_A_DAY / np.maximum(busy, 1.0), 1.0) * 4294967296.0
+        seen["account"] = rows
+        self._pending.append(seen[keep])
+        self._pending_events += len(events)
+        for system in {s.hash: s for s in taken.systems}.values():
+            self._pending_systems[system.hash] = system.prints
+        for event in events:
+            if event.reasoning_refs:
+                talk = event.conversation_id or ""
+                self._pending_items += [(event.account_id, item, talk, event.ts) for item in event.reasoning_refs]
+
+    def _note_facts(self, row: int, facts: AccountFacts | None, org_id: str | None) -> None:
+        state, hashed = self._accounts.state, self._intake.hash
+        flags = int(state["flags"][row]) | HAS_FACTS
+        if org_id in self.settings.policy.allow_orgs or self._accounts.names[row] in self.settings.policy.allow_accounts:
+            flags |= ALLOWLISTED
+        state["org"][row] = hashed(org_id)
+        if facts is not None:
+            domain = (facts.email_domain or "").lower()
+            flags |= PUBLIC_MAIL if domain in self._public_mail else 0
+            state["mail"][row], state["payment"][row] = hashed(domain), hashed(facts.payment_id)
+            state["created_at"][row], state["entitlement"][row] = facts.created_at or 0.0, facts.entitlement or 0.0
+            state["tier"][row] = TIERS.index(facts.tier) if facts.tier in TIERS else 0
+            state["pathway"][row] = {None: 0, "education": 1}.get(facts.pathway, 2)
+        state["flags"][row] = flags
+
+    def _step(self) -> Outcome:
+        """Judge who is due and report to the population half."""
+        out = Outcome()
+        if not self._pending_events:
+            return out
+        ts = self._clock
+        seen = np.concatenate(self._pending)
+        touched = np.unique(seen["account"].astype(np.int64))
+        state = self._accounts.state
+        due = touched[state["requests"][touched] >= state["due_at"][touched]]
+        state["due_at"][due] = np.maximum(DUE_FIRST, (state["requests"][due] * DUE_GROWTH).astype(np.uint32) + 1)
+        self._reports.append(self._report(seen, touched, due, ts))
+        self._pending, self._pending_events, self._pending_systems, self._pending_items = [], 0, {}, []
+        for decision in self._policy.advance(ts):
+            self._forget(decision)
+        risks = self._judge.assess(state[due])
+        for row, risk, reasons in zip(due.tolist(), *risks, strict=True):
+            self._decide(str(self._accounts.names[row]), risk, reasons, ts, out)
+        judged = set(due.tolist())
+        if self._members:
+            for row in touched.tolist():
+                name = str(self._accounts.names[row])
+                if row not in judged and name in self._members:
+                    self._decide(name, 0.0, (), ts, out)
+        drifts = self._judge.learn_one(state[due], ts)
+        out.alerts += [alert for d in drifts if (alert := self._alerts.of_drift(d.signal, d.ts, d.before, d.after)) is not None]
+        self._accounts.make_room(STEP_EVENTS)
+        if self.on_step is not None:
+            self.on_step(out)
+        return out
+
+    def _report(self, seen: NDArray[np.void], touched: NDArray[np.int64], due: NDArray[np.int64], ts: float) -> bytes:
+        state, names = self._accounts.state[touched], self._accounts.names
+        facts = np.zeros(len(touched), FACTS)
+        for name in ("created_at", "first_ts", "last_ts", "org", "mail", "payment", "requests", "entitlement", "tokens_day", "day", "tier", "pathway"):
+            facts[name] = state[name]
+        facts["public_mail"] = (state["flags"] & PUBLIC_MAIL) > 0
+        systems, local = np.unique(seen["system"], return_inverse=True)
+        prints = np.stack([self._pending_systems[h] for h in systems.tolist()]) if len(systems) else np.zeros((0, FINGERPRINTS), np.uint32)
+        sightings = seen.copy()
+        sightings["account"], sightings["system"] = np.searchsorted(touched, seen["account"]), local
+        place = {str(names[row]): i for i, row in enumerate(touched.tolist())}
+        twin_rows = due[self._accounts.state["twin"][due] >= 0]
+        items = [(place[name], item, talk, at) for name, item, talk, at in self._pending_items if name in place]
+        self._serial += 1
+        return pack(
+            Report(
+                self.partition, self._serial, ts, [str(names[row]) for row in touched.tolist()], facts, systems, prints, sightings,
+                np.searchsorted(touched, twin_rows).astype(np.uint32), self._accounts.twins[self._accounts.state["twin"][twin_rows]], items,
+                {str(code): name for code, name in self._intake.models.items()},
+            )
+        )  # fmt: skip
+
+    def _decide(self, name: str, solo: float, reasons: tuple[Reason, ...], ts: float, out: Outcome) -> None:
+        """Ask the policy about one account, and tell what it says."""
+        row = self._accounts.rows.get(name)
+        if row is None:
+            return
+        campaign_id, campaign_risk = None, 0.0
+        for cid, (risk, why) in self._members.get(name, {}).items():
+            if risk > campaign_risk:
+                campaign_id, campaign_risk = cid, risk
+                reasons = (*why, *reasons) if solo >= 0.3 else why
+        clears = "no further request that carries the campaign's text" if campaign_id else "use as usual for the plan until the decision expires"
+        decision = self._policy.decide(Assessment(name, None, ts, solo, campaign_id, campaign_risk, reasons, clears), len(self._accounts))
+        if max(solo, campaign_risk) >= 0.5:
+            self._accounts.state["flags"][row] |= SUSPECT
+        if decision is None:
+            return
+        out.decisions.append(decision)
+        if decision.campaign_id is None and decision.action not in ("allow", "watch"):
+            out.campaigns.append(self._campaign_of_one(decision))
+        alert = self._alerts.of_decision(decision)
+        if alert is not None:
+            out.alerts.append(alert)
+
+    def _campaign_of_one(self, decision: Decision) -> Campaign:
+        """Name an account that harvests by itself."""
+        name, state = decision.account_id, self._accounts.state[self._accounts.rows[decision.account_id]]
+        evidence = tuple(Evidence(r.signal, r.text, 1, r.observed, r.usual, r.inference, (name,)) for r in decision.reasons)
+        campaign = Campaign(
+            "ca_" + hashlib.blake2b(f"solo {name}".encode(), digest_size=8).hexdigest(), decision.ts, (name,), 1, decision.risk, "solo",
+            int(state["requests"]), float(state["first_ts"]), evidence,
+        )  # fmt: skip
+        if len(self._solo) >= SOLO_HELD:
+            del self._solo[next(iter(self._solo))]
+        self._solo[campaign.campaign_id] = CampaignView(campaign, (name,), ((decision.ts, 1),))
+        return campaign
+
+    def _forget(self, decision: Decision) -> None:
+        row = self._accounts.rows.get(decision.account_id)
+        if row is not None and decision.account_id not in self._members:
+            self._accounts.state["flags"][row] &= ~np.uint8(SUSPECT)
+
+    def advance(self, ts: float) -> Outcome:
+        """Say that event time has reached `ts` without a request: an open step closes, decisions expire."""
+        out = Outcome()
+        if ts > self._clock:
+            self._clock = ts
+            if self._pending_events and ts >= self._step_began + LIVE_S:
+                out.extend(self._step())
+            for decision in self._policy.advance(ts):
+                self._forget(decision)
+        return out
+
+    def learn(self, lesson: Lesson) -> Outcome:
+        """Take one record from outside; may end or make decisions."""
+        out = Outcome()
+        if isinstance(lesson, Feedback):
+            if lesson.account_id in self._accounts.rows:
+                self._judge.learn(self._accounts.state[self._accounts.rows[lesson.account_id]], malicious=lesson.label == "malicious")
+            out.decisions += self._policy.learn(lesson)
+        elif isinstance(lesson, AccountUpdate):
+            self._note_facts(self._accounts.row(lesson.account_id), lesson.facts, lesson.org_id)
+        elif isinstance(lesson, Enforcement) and lesson.account_id in self._accounts.rows:
+            self._accounts.state["flags"][self._accounts.rows[lesson.account_id]] |= SUSPECT
+        return out
+
+    def take_report(self) -> bytes | None:
+        """Return what the population half should see since the last call, or None; forgets it."""
+        reports, self._reports = self._reports, []
+        return msgspec.msgpack.encode(reports) if reports else None
+
+    def apply_verdict(self, verdict: bytes) -> Outcome:
+        """Take the population half's word; idempotent, and harmless for accounts that live elsewhere."""
+        out = Outcome()
+        word: Verdict = unpack_verdict(verdict)
+        for name in word.removed:
+            if self._members.get(name, {}).pop(word.campaign_id, None) is not None and name in self._accounts.rows:
+                if not self._members[name]:
+                    del self._members[name]
+                self._decide(name, 0.0, (), max(word.ts, self._clock), out)
+        for name, risk in word.members:
+            if name in self._accounts.rows:
+                self._members.setdefault(name, {})[word.campaign_id] = (risk, word.reasons)
+                self._decide(name, 0.0, (), max(word.ts, self._clock), out)
+        return out
+
+    def check(self, account_id: str, ts: float) -> Decision | None:
+        """Return the decision in force at `ts`, from memory; None means allow."""
+        return self._policy.check(account_id, ts)
+
+    def account(self, account_id: str) -> AccountView | None:
+        """Return what is known of an account, or None if it was never seen (or long forgotten)."""
+        row = self._accounts.rows.get(account_id)
+        if row is None:
+            return None
+        state = self._accounts.state[row : row + 1]
+        read = signals.read(state)
+        risks, _ = self._judge.assess(state)
+        campaigns = self._members.get(account_id, {})
+        readings = tuple(
+            SignalReading(s.name, round(float(read[s.name][0]), 6), round(self._judge.usual(s.name), 6), self._judge.unusualness(s.name, float(read[s.name][0])), s.unit)
+            for s in signals.SIGNALS
+        )
+        return AccountView(
+            account_id, max([risks[0], *(risk for risk, _ in campaigns.values())]), int(state["requests"][0]), float(state["first_ts"][0]),
+            float(state["last_ts"][0]), readings, tuple(campaigns), self._policy.check(account_id, max(self._clock, float(state["last_ts"][0]))),
+            bool(state["flags"][0] & ALLOWLISTED),
+        )  # fmt: skip
+
+    def campaigns(self) -> list[CampaignView]:
+        """Return the campaigns of one account, newest first; those of several are the population half's."""
+        return sorted(self._solo.values(), key=lambda view: -view.campaign.ts)
+
+    def campaign(self, campaign_id: str) -> CampaignView | None:
+        """Return one campaign of one account, or None."""
+        return self._solo.get(campaign_id)
+
+    def snapshot(self) -> bytes:
+        """Return the whole state; `restore` of it makes an equal half."""
+        pending = np.concatenate(self._pending) if self._pending else np.zeros(0, SIGHTING)
+        state: dict[str, Any] = {
+            "kind": "account half", "accounts": self._accounts.dump(), "policy": self._policy.snapshot(), "alerts": self._alerts.snapshot(),
+            "judge": self._judge.snapshot(), "members": self._members, "solo": list(self._solo.values()), "clock": self._clock,
+            "step_began": self._step_began, "serial": self._serial, "pending": pending.tobytes(), "pending_events": self._pending_events,
+            "systems": {str(h): p.tobytes() for h, p in self._pending_systems.items()}, "items": self._pending_items, "reports": self._reports,
+            "models": {str(code): name for code, name in self._intake.models.items()},
+        }  # fmt: skip
+        return seal(state)
+
+    def restore(self, state: bytes) -> None:
+        """Take up a snapshot. Raises SnapshotError."""
+        saved = unseal(state, "account half")
+        try:
+            self._accounts.load(saved["accounts"])
+            self._policy.restore(saved["policy"])
+            self._alerts.restore(saved["alerts"])
+            self._judge.restore(saved["judge"])
+            self._members = msgspec.convert(saved["members"], dict[str, dict[str, tuple[float, tuple[Reason, ...]]]])
+            self._solo = {view.campaign.campaign_id: view for view in msgspec.convert(saved["solo"], list[CampaignView])}
+            self._clock, self._step_began, self._serial = saved["clock"], saved["step_began"], saved["serial"]
+            pending = np.frombuffer(saved["pending"], SIGHTING)
+            self._pending, self._pending_events = ([pending] if len(pending) else []), saved["pending_events"]
+            self._pending_systems = {int(h): np.frombuffer(p, np.uint32) for h, p in saved["systems"].items()}
+            self._pending_items = [tuple(item) for item in saved["items"]]
+            self._reports = list(saved["reports"])
+            self._intake.models = {int(code): name for code, name in saved["models"].items()}
+        except (KeyError, TypeError, ValueError) as error:
+            raise SnapshotError(f"the state of the account half does not fit: {error}") from error

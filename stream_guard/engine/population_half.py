@@ -1,0 +1,117 @@
+"""The population half: sees compact reports of all account halves and links accounts into campaigns."""
+
+from typing import Any
+
+import msgspec
+
+from stream_guard.campaigns.registry import Registry
+from stream_guard.campaigns.report import unpack
+from stream_guard.campaigns.window import Window
+from stream_guard.engine.outcome import EngineSettings, Lesson, Outcome
+from stream_guard.engine.state import seal, unseal
+from stream_guard.engine.verdicts import Verdict, pack_verdict
+from stream_guard.errors import SnapshotError
+from stream_guard.events import Campaign, CampaignView, Reason
+from stream_guard.policy import Alerts
+
+
+class PopulationHalf:
+    """The population half: one active instance over all partitions.
+
+    It looks at the whole window (a *pass*) when enough new sightings have come, which the reports alone decide.
+    """
+
+    def __init__(self, settings: EngineSettings | None = None) -> None:
+        self.settings = settings or EngineSettings()
+        linking = self.settings.linking
+        self._window = Window(linking)
+        self._registry = Registry(linking)
+        self._alerts = Alerts(self.settings.alerts)
+        self._serials: dict[int, int] = {}
+        self._fresh = 0
+        self._clock = 0.0
+        self._verdicts: list[bytes] = []
+
+    def process(self, report: bytes) -> Outcome:
+        """Take what `AccountHalf.take_report` gave; returns campaigns and alerts. Seen twice, it changes nothing.
+
+        Raises ValueError if it is no report.
+        """
+        out = Outcome()
+        for raw in msgspec.msgpack.decode(report, type=list[bytes]):
+            news = unpack(raw)
+            if news.serial <= self._serials.get(news.partition, 0):
+                continue
+            self._serials[news.partition] = news.serial
+            self._window.take(news)
+            self._fresh += len(news.sightings)
+            self._clock = max(self._clock, news.ts)
+            linking = self.settings.linking
+            if self._fresh >= max(linking.pass_sightings_min, linking.pass_share * len(self._window.held())):
+                self._look(out)
+        return out
+
+    def _look(self, out: Outcome) -> None:
+        self._fresh = 0
+        for campaign in self._registry.update(self._window, self._clock):
+            out.campaigns.append(campaign)
+            self._verdicts.append(pack_verdict(self._verdict(campaign)))
+            alert = self._alerts.of_campaign(campaign)
+            if alert is not None:
+                out.alerts.append(alert)
+
+    def _verdict(self, campaign: Campaign) -> Verdict:
+        reasons = tuple(
+            Reason(e.kind, e.value, e.usual, 1.0 / max(1, len(campaign.evidence)), "", e.text, e.inference) for e in campaign.evidence
+        )
+        risks = self._registry.risks(campaign)
+        return Verdict(campaign.campaign_id, campaign.ts, tuple(risks.items()), campaign.removed, reasons)
+
+    def advance(self, ts: float) -> Outcome:
+        """Say that event time has reached `ts`: what has come but was not looked at is, once a minute."""
+        out = Outcome()
+        if self._fresh and ts >= self._clock + self.settings.linking.pass_s:
+            self._clock = ts
+            self._look(out)
+        return out
+
+    def learn(self, lesson: Lesson) -> Outcome:
+        """Take one record from outside."""
+        del lesson
+        return Outcome()
+
+    def take_verdicts(self) -> list[bytes]:
+        """Return the verdicts since the last call, for every account half; forgets them."""
+        verdicts, self._verdicts = self._verdicts, []
+        return verdicts
+
+    def campaigns(self) -> list[CampaignView]:
+        """Return all campaigns held, newest change first."""
+        return sorted(self._registry.views.values(), key=lambda view: -view.campaign.ts)
+
+    def campaign(self, campaign_id: str) -> CampaignView | None:
+        """Return one campaign, or None."""
+        return self._registry.views.get(campaign_id)
+
+    def snapshot(self) -> bytes:
+        """Return the whole state."""
+        state: dict[str, Any] = {
+            "kind": "population half", "window": self._window.dump(), "registry": self._registry.dump(), "alerts": self._alerts.snapshot(),
+            "serials": {str(p): s for p, s in self._serials.items()}, "fresh": self._fresh, "clock": self._clock, "verdicts": self._verdicts,
+        }  # fmt: skip
+        return seal(state)
+
+    def restore(self, state: bytes) -> None:
+        """Take up a snapshot. Raises SnapshotError."""
+        saved = unseal(state, "population half")
+        try:
+            self._window.load(saved["window"])
+            registry = saved["registry"]
+            self._registry.load(registry["live"], msgspec.convert(registry["views"], list[CampaignView]))
+            self._alerts.restore(saved["alerts"])
+            self._serials = {int(p): s for p, s in saved["serials"].items()}
+            self._fresh, self._clock, self._verdicts = saved["fresh"], saved["clock"], list(saved["verdicts"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise SnapshotError(f"the state of the population half does not fit: {error}") from error
+
+

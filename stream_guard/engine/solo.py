@@ -1,0 +1,115 @@
+"""One account by itself: how unusual it is, how likely it harvests, and why. The detectors, put together.
+
+Signals are first made comparable (`Usual`: how far in the population's tail, 0..1); a linear model that analysts teach
+says how bad that is; half-space trees say how odd the combination is, which is told and does not accuse. Suspects teach
+none of them.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_guard import signals
+from stream_guard.accounts import SUSPECT
+from stream_guard.detectors import AccountAnomaly, Drift, FeedbackModel, PopulationDrift, Prior, Usual
+from stream_guard.detectors.state import dump, load
+from stream_guard.events import Reason
+from stream_guard.signals import SIGNALS, Rows
+
+WEIGHTS = {
+    "request_rate": 3.0, "plan_use": 2.5, "single_turn": 1.5, "flatness": 1.0, "longest_gap": 1.0, "one_limit": 0.7, "account_age": 2.0,
+    "addresses": 1.0, "template_share": 0.7, "near_duplicates": 0.5, "many_samples": 0.7, "logprobs": 0.7, "reasoning_elicitation": 0.5,
+    "length_limit": 0.5, "output_volume": 1.5, "burst": 0.3, "no_organisation": 1.5,
+}  # fmt: skip
+"""Log-odds at unusualness 1. Set by hand so that no single signal, and no two, make a throttle; docs/detection.md."""
+INTERCEPT = -9.5
+REASONS_MAX = 6
+REASONS_FROM = 0.3
+"""Risk from which an account is worth explaining."""
+LEARN_MAX = 2
+"""Accounts a step that are learnt from: a sample is enough for quantiles, and keeps learning off the hot path."""
+
+
+class SoloJudge:
+    """Judges single accounts and keeps what is usual."""
+
+    def __init__(self) -> None:
+        priors = {s.name: Prior(*s.quantiles, direction=s.unusual) for s in SIGNALS}
+        self._usual = Usual(priors)
+        self._model = FeedbackModel(WEIGHTS, intercept=INTERCEPT)
+        self._anomaly = AccountAnomaly([s.name for s in SIGNALS])
+        self._drift = PopulationDrift([s.name for s in SIGNALS])
+
+    def assess(self, rows: Rows) -> tuple[list[float], list[tuple[Reason, ...]]]:
+        """Return the risk of each account, 0..1, and its reasons (only where there is some risk)."""
+        values = _matrix(rows)
+        unusual = self._usual.unusualness_many(values)
+        weights = self._model.weights
+        odds = unusual @ np.array([weights.get(s.name, 0.0) for s in SIGNALS]) + INTERCEPT
+        risks = np.round(1.0 / (1.0 + np.exp(-odds)), 4).tolist()
+        return risks, [self._reasons(v, u) if r >= REASONS_FROM else () for r, v, u in zip(risks, values, unusual, strict=True)]
+
+    def _reasons(self, values: NDArray[np.float64], unusual: NDArray[np.float64]) -> tuple[Reason, ...]:
+        x, how = _named(values), _named(unusual)
+        parts = {name: part for name, part in self._model.explain_one(how).items() if part > 0}
+        total = sum(parts.values()) or 1.0
+        out = []
+        for name in sorted(parts, key=lambda name: -parts[name])[:REASONS_MAX]:
+            signal = signals.BY_NAME[name]
+            value, usual = x[name], self._usual.usual(name)
+            text = f"{name.replace('_', ' ')} is {_number(value)} {signal.unit}, usual is {_number(usual)}"
+            out.append(Reason(name, round(value, 6), round(usual, 6), round(parts[name] / total, 4), signal.unit, text))
+        return tuple(out)
+
+    def learn_one(self, rows: Rows, ts: float) -> list[Drift]:
+        """Learn from a few of these accounts, never from suspects; returns drifts of the population."""
+        drifts: list[Drift] = []
+        innocent = rows[(rows["flags"] & SUSPECT) == 0][:LEARN_MAX]
+        values = _matrix(innocent)
+        for v, u in zip(values, self._usual.unusualness_many(values), strict=True):
+            self._usual.learn_one(_named(v))
+            unusual = _named(u)
+            self._anomaly.learn_one(unusual)
+            drifts += self._drift.learn_one(unusual, ts)
+        return drifts
+
+    def learn(self, row: Any, *, malicious: bool) -> None:
+        """Take an analyst's word on one account (a record of `ACCOUNT`)."""
+        values = _matrix(np.array([row]))
+        self._model.learn_one(_named(self._usual.unusualness_many(values)[0]), malicious)
+
+    def oddness(self, rows: Rows) -> list[float]:
+        """Return how odd the combination of signals is, as a rank 0..1 among innocent accounts."""
+        return [self._anomaly.score_one(_named(u)) for u in self._usual.unusualness_many(_matrix(rows))]
+
+    def usual(self, signal: str) -> float:
+        """Return the population's median of a signal."""
+        return self._usual.usual(signal)
+
+    def unusualness(self, signal: str, value: float) -> float:
+        """Return how far in the tail a value is, 0..1."""
+        return round(self._usual.unusualness(signal, value), 4)
+
+    def snapshot(self) -> bytes:
+        """Return the whole state."""
+        return dump((self._usual, self._model, self._anomaly, self._drift))
+
+    def restore(self, state: bytes) -> None:
+        """Take up a snapshot, under the signals and weights of this program. Raises SnapshotError."""
+        self._usual, self._model, self._anomaly, self._drift = load(state)
+        self._usual.adopt({s.name: Prior(*s.quantiles, direction=s.unusual) for s in SIGNALS})
+        self._model.adopt(WEIGHTS)
+
+
+def _matrix(rows: Rows) -> NDArray[np.float64]:
+    """Return the signals of each account, [accounts, signals]."""
+    return np.stack(list(signals.read(rows).values()), axis=1)
+
+
+def _named(values: NDArray[np.float64]) -> dict[str, float]:
+    return dict(zip(signals.BY_NAME, values.tolist(), strict=True))
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
