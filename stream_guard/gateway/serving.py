@@ -14,6 +14,8 @@ from stream_guard.gateway.settings import ApiSettings
 GRACE_S = 5
 """How long running answers may take once the service stops."""
 
+BACKLOG = 2048
+
 
 class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
@@ -56,8 +58,19 @@ async def serving(app: FastAPI, settings: ApiSettings) -> AsyncIterator[str]:
 
 def _listening(settings: ApiSettings) -> socket.socket:
     try:
-        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+        family, kind, proto, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+        )[0]
+        # With the protocol named, asyncio turns Nagle's algorithm off; without, each answer takes 40 ms.
+        listener = socket.socket(family, kind, proto)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(BACKLOG)
+        except BaseException:
+            listener.close()
+            raise
     except OSError as e:
-        why = (e.strerror or str(e)).partition(" (")[0]
+        why = e.strerror or str(e)
         raise TransportError(f"cannot listen on {settings.host} port {settings.port}: {why}") from e
+    return listener

@@ -178,3 +178,17 @@ async def test_signals_stay_with_whoever_runs_the_loop():
     async with served(MemoryBackend()):
         assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+async def test_answers_do_not_wait_for_more_to_send():
+    async def app(scope, receive, send):
+        assert scope["type"] == "http"
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    app.state = create_app(MemoryBackend()).state
+    async with serving(app, ApiSettings(port=0)) as address, httpx.AsyncClient(base_url=address) as client:
+        started = asyncio.get_running_loop().time()
+        for _ in range(50):
+            assert (await client.get("/")).content == b"ok"
+        assert asyncio.get_running_loop().time() - started < 50 * 0.04, "Nagle's algorithm is on"
