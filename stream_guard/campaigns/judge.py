@@ -43,6 +43,7 @@ PRIORS: dict[str, tuple[float, float, float, float]] = {
     "volume_spread": (-1.076, 0.915, 0.232, 0.863),
     "systems_log2": (0.151, 0.008, 0.1, 0),
     "agents_log2": (-0.508, 0.014, 0.1, 0),
+    "before_log": (0, 0, 1, 0),
     "education": (0.078, 0.069, 0.175, 0),
     "reasoning": (0.367, 0.035, 0.126, 0),
     "judge": (0.13, 0.051, 0.148, 0),
@@ -140,6 +141,12 @@ def measure(window: Window, pairs: Pairs, prints: NDArray[np.int64], count: int)
     age = np.maximum(first_ts - f["created_at"], 0) / DAY
     hours = first_ts / 3600.0
     hours_mean = mean(hours)[cluster]
+    place = np.lexsort((held["ts"], held["account"]))  # rank of each sighting among its account's own, in time
+    own = held["account"][place]
+    rank = np.empty(len(held), np.int64)
+    rank[place] = np.arange(len(held)) - np.searchsorted(own, own)
+    earlier = np.full(len(starts), np.iinfo(np.int64).max)
+    np.minimum.at(earlier, member, rank[pairs.sighting])
     volume = np.log1p(totals.astype(float))
     volume_mean = mean(volume)[cluster]
     entitled = (f["entitlement"] > 0) & (f["tokens_day"] > 0)

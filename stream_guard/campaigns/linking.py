@@ -61,7 +61,7 @@ class Linker:
         """Return the campaigns of this moment, the surest first."""
         carried = groups.form(window)
         count = len(carried.sizes)
-        if not count:
+        if not len(carried.group):
             return []
         starts = _rows_of(carried.group, count)
         pairs = judge.Pairs(carried.group.astype(np.int64), carried.account.astype(np.int64), carried.sighting)

@@ -62,6 +62,10 @@ def worker(
             help="This worker's own lasting name: a restart takes up the same partitions at once.",
         ),
     ] = None,
+    api: Annotated[bool, typer.Option("--api/--no-api", help="Whether to answer over HTTP.")] = True,
+    port: Annotated[
+        int | None, typer.Option("--port", min=0, max=65535, help="Port to listen on (`api.port`); 0 takes a free one.")
+    ] = None,
     log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Read requests from Kafka; write decisions, alerts and campaigns.
@@ -71,17 +75,17 @@ def worker(
 
     **Example**: `stream-guard topics create -b kafka:9092 && stream-guard worker -b kafka:9092 --instance w1`
     """
-    from stream_guard.app.kafka import make_worker
-    from stream_guard.engine import AccountHalf, PopulationHalf
+    from stream_guard.app.kafka import make_service
     from stream_guard.transports.kafka.settings import Half
 
-    settings = _load(config, bootstrap, instance)
     chosen = [half for half in get_args(Half) if half in halves.split(",")]
     if ",".join(chosen) != halves:
         raise typer.BadParameter("must be accounts, population or accounts,population", param_hint="--halves")
     _log_to_stderr(log_level)
-    engine = settings.engine
-    make_worker(settings.kafka, lambda: AccountHalf(engine), lambda: PopulationHalf(engine), halves=chosen).run()
+    settings = _load(config, bootstrap, instance)
+    if port is not None:
+        settings = settings.model_copy(update={"api": settings.api.model_copy(update={"port": port})})
+    make_service(settings, halves=chosen, api=api).run()
 
 
 @topics_app.command("create")

@@ -195,10 +195,9 @@ class Usual:
     def _read(self, signal: str) -> tuple[float, ...]:
         """Return the prior's and the live quantiles, each weighted by what it is worth."""
         prior, live = self.priors[signal].quantiles(), self._live[signal]
-        n = live.n
-        if n < self.grace_period:
+        if live.seen < self.grace_period:
             return tuple(float(p) for p in prior)
-        weight = self.prior_weight / (self.prior_weight + n)
+        weight = self.prior_weight / (self.prior_weight + live.seen)
         return tuple(weight * p + (1.0 - weight) * q for p, q in zip(prior, live.get(), strict=True))
 
 

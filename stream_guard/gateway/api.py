@@ -9,12 +9,13 @@ import hmac
 import time
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import SecretStr
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
 
@@ -22,6 +23,7 @@ from stream_guard import __version__
 from stream_guard.codecs import decode, encode
 from stream_guard.errors import InvalidCursor, InvalidEvent, Overloaded, TransportError
 from stream_guard.events import AccountView, CampaignView, Feedback, RequestEvent, Shape
+from stream_guard.formats import FORMATS, Reader
 from stream_guard.gateway import intake
 from stream_guard.gateway.backend import Backend, Intake
 from stream_guard.gateway.examples import EXAMPLES
@@ -49,6 +51,7 @@ WORD_BYTES_MAX = 64 * 1024
 _LINES = {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"}
 
 AccountId = Annotated[str, Query(min_length=1, max_length=256)]
+Format = Literal["litellm", "otel"]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 Cursor = Annotated[str | None, Query(max_length=100, description="`cursor` of the page before")]
 
@@ -77,7 +80,7 @@ def create_app(backend: Backend, settings: ApiSettings | None = None, metrics: M
     app.state.uploads = 0
     app.state.readers = set()
     app.include_router(_status)
-    app.include_router(_v1, dependencies=[Depends(_bearer(settings))])
+    app.include_router(_v1, dependencies=[Depends(_bearer(settings.token))] if settings.token else [])
     if metrics:
         app.add_middleware(Measured, metrics=metrics)
 
@@ -185,11 +188,12 @@ async def check(request: Request, account_id: AccountId) -> Response:
         }
     },
 )
-async def events(request: Request) -> Response:
+async def events(request: Request, format: Format | None = None) -> Response:  # noqa: A002 - the parameter's name
     """Take events, one JSON object a line or an array of them; gzip is understood.
 
     The answer comes once the accepted events are durable: they are not lost then. What was refused is listed with its
-    place and reason, and kept as a dead letter. An answer other than 202 means that nothing was taken.
+    place and reason, and kept as a dead letter. An answer other than 202 means that nothing was taken. `format` is for
+    what other programs log: LiteLLM's standard logging payload, OTLP spans as JSON.
     """
     taker = _intake(request)
     state = request.app.state
@@ -197,7 +201,7 @@ async def events(request: Request) -> Response:
         raise Overloaded("as many requests with events are being read as there may be")
     state.uploads += 1
     try:
-        received = await _received(request, state.settings)
+        received = await _received(request, state.settings, FORMATS[format] if format else None)
         await taker.accept(received.payloads, received.refused)
     finally:
         state.uploads -= 1
@@ -212,7 +216,7 @@ def _intake(request: Request) -> Intake:
     return taker
 
 
-async def _received(request: Request, settings: ApiSettings) -> intake.Received:
+async def _received(request: Request, settings: ApiSettings, reader: Reader | None) -> intake.Received:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in _LINES and kind != "application/json":
         raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send application/x-ndjson or application/json")
@@ -222,13 +226,13 @@ async def _received(request: Request, settings: ApiSettings) -> intake.Received:
         body = intake.limited(intake.gunzipped(body), settings.unpacked_bytes_max)
     elif encoding != "identity":
         raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the only content-encoding is gzip")
-    received = intake.Received(settings.events_max)
+    received = intake.Received(settings.events_max, reader)
     try:
         async with asyncio.timeout(settings.body_s_max):
             await (intake.read_lines if kind in _LINES else intake.read_document)(body, received)
     except TimeoutError:
         raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, f"the body took over {settings.body_s_max:g} s") from None
-    if not received.payloads and not received.refused:
+    if not received.payloads and not received.refused and reader is None:
         raise intake.UnreadableBody("there is no event in the body")
     return received
 
@@ -374,13 +378,13 @@ async def feedback(request: Request) -> Response:
 # --- Who may ask, and what goes wrong -------------------------------------------------------------------------------
 
 
-def _bearer(settings: ApiSettings) -> Callable[..., Any]:
-    scheme = HTTPBearer(auto_error=False, description="`api.token` of the configuration, if one is set")
-    expected = settings.token.get_secret_value().encode() if settings.token else None
+def _bearer(token: SecretStr) -> Callable[..., Any]:
+    scheme = HTTPBearer(auto_error=False, description="`api.token` of the configuration")
+    expected = token.get_secret_value().encode()
 
     async def authorise(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(scheme)]) -> None:
         given = credentials.credentials.encode() if credentials else b""
-        if expected is not None and not hmac.compare_digest(given, expected):
+        if not hmac.compare_digest(given, expected):
             raise HTTPException(
                 HTTPStatus.UNAUTHORIZED, "a bearer token is needed", headers={"WWW-Authenticate": "Bearer"}
             )

@@ -2,16 +2,15 @@
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
-from stream_guard.codecs import dead_letter, decode_events
+from stream_guard.codecs import dead_letter, decode_event, decode_events
 from stream_guard.errors import InvalidEvent
 from stream_guard.events import DeadLetter
-
-Mapping = Callable[[bytes], Sequence[bytes]]
-"""From a payload of another format to request events in ours. Raises InvalidEvent."""
+from stream_guard.formats import Reader
 
 SOURCE = "http"
 _PIECE_BYTES = 1 << 18
@@ -34,15 +33,15 @@ class Received:
     ----------
     events_max
         How many payloads a request may have.
-    mapping
+    reader
         Of the format that they are in; None for ours.
     """
 
-    def __init__(self, events_max: int, mapping: Mapping | None = None) -> None:
+    def __init__(self, events_max: int, reader: Reader | None = None) -> None:
         self.payloads: list[bytes] = []
         self.refused: list[DeadLetter] = []
         self._events_max = events_max
-        self._mapping = mapping
+        self._reader = reader
         self._sent = 0
 
     def add(self, payloads: Sequence[bytes]) -> None:
@@ -50,8 +49,8 @@ class Received:
         first, self._sent = self._sent, self._sent + len(payloads)
         if self._sent > self._events_max:
             raise BodyTooLarge(f"more than {self._events_max} events in one request")
-        if self._mapping:
-            self._add_mapped(payloads, first, self._mapping)
+        if self._reader:
+            self._add_foreign(payloads, first, self._reader)
             return
         _, letters = decode_events(payloads, source=SOURCE, first_offset=first)
         out = {letter.offset: letter for letter in letters}
@@ -61,14 +60,27 @@ class Received:
             elif not _is_blank(payload):
                 self.refused.append(out[index])
 
-    def _add_mapped(self, payloads: Sequence[bytes], first: int, mapping: Mapping) -> None:
+    def _add_foreign(self, payloads: Sequence[bytes], first: int, reader: Reader) -> None:
+        """Take payloads of another format, each with any number of requests; each of those is taken or refused."""
         for index, payload in enumerate(payloads, first):
             if _is_blank(payload):
                 continue
             try:
-                self.payloads += mapping(payload)
+                for fields in reader(payload):
+                    self._add_fields(fields, index)
             except InvalidEvent as e:
                 self.refused.append(dead_letter(payload, e.reason, source=SOURCE, offset=index))
+            if len(self.payloads) + len(self.refused) > self._events_max:
+                raise BodyTooLarge(f"more than {self._events_max} events in one request")
+
+    def _add_fields(self, fields: Mapping[str, Any], index: int) -> None:
+        payload = msgspec.json.encode({name: value for name, value in fields.items() if value is not None})
+        try:
+            decode_event(payload)
+        except InvalidEvent as e:
+            self.refused.append(dead_letter(payload, e.reason, source=SOURCE, offset=index))
+        else:
+            self.payloads.append(payload)
 
 
 def _is_blank(line: bytes) -> bool:

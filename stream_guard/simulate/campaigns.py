@@ -173,7 +173,7 @@ def _writers(world: World, plan: Plan, count: int) -> list[Writer]:
     rnd = world.rnd
     if plan.shape == "replayed":
         stock: list[tuple[str, int]] = []
-        voice, orders = Voice(rnd, topics_of(rnd, 4), part=0.9), rnd.sample(vocabulary.TRANSCRIPTIONS, 2)
+        voice, orders = _narrow(rnd), rnd.sample(vocabulary.TRANSCRIPTIONS, 2)
         template = harvest_template(rnd).replace("{slot}", "{prompt}")
 
         def text(turn: int) -> str:
@@ -192,8 +192,13 @@ def _writers(world: World, plan: Plan, count: int) -> list[Writer]:
             writers.append(Injected(rnd, Crowd(rnd, crowd, agents, proxies), sub_prompt, rnd.uniform(0.05, 0.5)))
         return writers
     templates = [harvest_template(rnd) for _ in range(plan.templates)]
-    voice = Voice(rnd, topics_of(rnd, 4), part=0.9)
+    voice = _narrow(rnd)
     return [Harvest(rnd, templates, voice) for _ in range(count)]
+
+
+def _narrow(rnd: random.Random) -> Voice:
+    """Return what fills a campaign's templates: few topics, from a source of its own."""
+    return Voice(rnd, topics_of(rnd, 4), part=0.9, edition=100 + rnd.randrange(10_000))
 
 
 def _member(world: World, plan: Plan, kit: Kit, writer: Writer, label: Label) -> Account:

@@ -135,7 +135,7 @@ def coding(code: Codebase, voice: Voice, rnd: random.Random) -> Callable[[int], 
             return f"{voice.request(2)}\n\n{code.file()}:\n```\n{code.block(rnd.randrange(4, 16))}\n```"
         if rnd.random() < 0.7:
             return f"<tool_result file='{code.file()}'>\n{code.block(rnd.randrange(3, 22))}\n</tool_result>"
-        return f"{voice.sentence()} {code.file()}"
+        return f"{voice.sentence()}{code.file()}"
 
     return text
 

@@ -13,7 +13,10 @@ from typing import NamedTuple
 from stream_guard.simulate import vocabulary as words
 
 PHRASES = 320
-"""Phrases kept for each topic and part of speech."""
+"""Phrases kept for each topic and kind of phrase."""
+
+EDITIONS = 4
+"""Editions of each topic that honest writers draw from."""
 
 _SLOT = re.compile(r"\{(\w+)\}")
 
@@ -33,55 +36,98 @@ def chinese_name(rnd: random.Random) -> str:
 
 
 def fill(template: str, rnd: random.Random, topic: words.Topic, naming: Callable[[random.Random], str] = name) -> str:
-    """Fill a template's slots: {n} noun, {v} verb, {a} adjective, {name}, {count}; a trailing 2 or 3 means another."""
+    """Fill a template's slots.
+
+    {n} noun, {v} verb, {a} adjective, {name}, {month}, {count}; a trailing 2 or 3 means another, `_key` an identifier.
+    """
 
     def pick(match: re.Match[str]) -> str:
-        slot = match[1].removesuffix("_key").rstrip("23")
-        if slot == "n":
-            noun = rnd.choice(topic.nouns)
-            return noun.replace(" ", "_").replace("-", "_") if "_key" in match[1] else noun
-        if slot == "v":
-            return rnd.choice(topic.verbs)
-        if slot == "a":
-            return rnd.choice(topic.adjectives)
-        return naming(rnd) if slot == "name" else str(rnd.randrange(2, 99))
+        slot, _, key = match[1].partition("_")
+        match slot.rstrip("23"):
+            case "n":
+                found = rnd.choice(topic.nouns)
+            case "v":
+                found = rnd.choice(topic.verbs)
+            case "a":
+                found = rnd.choice(topic.adjectives)
+            case "name":
+                found = naming(rnd)
+            case "month":
+                found = rnd.choice(words.MONTHS)
+            case _:
+                found = str(rnd.randrange(2, 99))
+        return found.replace(" ", "_").replace("-", "_") if key else found
 
     return _SLOT.sub(pick, template)
 
 
-class Phrases(NamedTuple):
-    """The phrases of one topic in one language."""
+class Language(NamedTuple):
+    """How a language is put together."""
 
+    topics: dict[str, words.Topic]
     openers: tuple[str, ...]
+    beliefs: tuple[str, ...]
     nouns: tuple[str, ...]
-    verbs: tuple[str, ...]
+    modals: tuple[str, ...]
+    adverbs: tuple[str, ...]
+    tails: tuple[str, ...]
+    asks: tuple[str, ...]
+    naming: Callable[[random.Random], str]
+    space: str
+    stop: str
+
+
+ENGLISH = Language(
+    words.TOPICS,
+    words.OPENERS,
+    words.BELIEFS,
+    words.NOUN_PHRASES,
+    words.MODALS,
+    words.ADVERBS,
+    words.TAILS,
+    words.ASKS,
+    name,
+    " ",
+    ". ",
+)
+CHINESE = Language(
+    words.CHINESE_TOPICS,
+    words.CHINESE_OPENERS,
+    words.CHINESE_BELIEFS,
+    words.CHINESE_NOUN_PHRASES,
+    words.CHINESE_MODALS,
+    words.CHINESE_ADVERBS,
+    words.CHINESE_TAILS,
+    words.CHINESE_ASKS,
+    chinese_name,
+    "",
+    "。",
+)
+
+
+class Phrases(NamedTuple):
+    """The phrases of one topic."""
+
+    nouns: tuple[str, ...]
     tails: tuple[str, ...]
     asks: tuple[str, ...]
 
 
-@lru_cache(maxsize=64)
-def phrases(topic: str) -> Phrases:
-    """Return the phrases of a topic; the same in every run."""
-    rnd = random.Random(topic)
-    if topic in words.TOPICS:
-        subject, naming = words.TOPICS[topic], name
-        sources = (words.NOUN_PHRASES, words.VERB_PHRASES, words.TAILS, words.ASKS)
-        openers = words.OPENERS
-    else:
-        subject, naming = words.CHINESE_TOPICS[topic], chinese_name
-        sources = (
-            words.CHINESE_NOUN_PHRASES,
-            words.CHINESE_VERB_PHRASES,
-            words.CHINESE_TAILS,
-            words.CHINESE_ASKS,
-        )
-        openers = words.CHINESE_OPENERS
-    made = [tuple(fill(rnd.choice(source), rnd, subject, naming) for _ in range(PHRASES)) for source in sources]
-    return Phrases(openers, made[0], made[1], made[2], made[3])
+@lru_cache(maxsize=256)
+def phrases(topic: str, edition: int) -> Phrases:
+    """Return the phrases of a topic; the same in every run. Editions differ in which."""
+    rnd = random.Random(f"{topic} {edition}")
+    language = ENGLISH if topic in words.TOPICS else CHINESE
+    subject = language.topics[topic]
+
+    def made(source: Sequence[str]) -> tuple[str, ...]:
+        return tuple(fill(rnd.choice(source), rnd, subject, language.naming) for _ in range(PHRASES))
+
+    return Phrases(made(language.nouns), made(language.tails), made(language.asks))
 
 
 class Voice:
-    """One writer: a language, a few topics, an own part of their phrases.
+    """One writer: a language, a few topics, an own part of their phrases, friends with names.
 
     Parameters
     ----------
@@ -90,62 +136,79 @@ class Voice:
     topics
         Names of topics, all of one language (`vocabulary.TOPICS`, `vocabulary.CHINESE_TOPICS`).
     part
-        Share of each topic's phrases that this writer uses, 0..1.
-    openers
-        Ways to begin a sentence, if not those of the language.
+        Share of the phrases that this writer uses, 0..1.
+    edition
+        Which phrases there are of the topics; by default one of the `EDITIONS` of honest writers.
 
     Examples
     --------
     >>> Voice(random.Random(9), ["garden"]).request(1)
-    'Only now our raised trellis tends to dry out after the update. Turn this into an email.'
+    'Usually my apple tree could secretly spread by hand. Sum up for Zose.'
     """
 
-    __slots__ = ("_chinese", "_draw", "_openers", "_parts")
+    __slots__ = ("_adverbs", "_draw", "_language", "_modals", "_openers", "_topics")
 
     def __init__(
-        self, rnd: random.Random, topics: Sequence[str], part: float = 0.3, openers: Sequence[str] | None = None
+        self, rnd: random.Random, topics: Sequence[str], part: float = 0.3, edition: int | None = None
     ) -> None:
         self._draw = rnd.random
-        self._chinese = topics[0] in words.CHINESE_TOPICS
-        books = [phrases(topic) for topic in topics]
-        shared = openers or books[0].openers
-        self._openers = rnd.sample(shared, max(4, int(len(shared) * part)))
+        language = self._language = ENGLISH if topics[0] in words.TOPICS else CHINESE
+        self._modals, self._adverbs = _some(rnd, language.modals, part + 0.2), _some(rnd, language.adverbs, part)
+        friends = [f"{language.naming(rnd)}{language.space}{rnd.choice(language.beliefs)}" for _ in range(4)]
+        self._openers = [*_some(rnd, language.openers, part), *friends]
+        books = [phrases(topic, rnd.randrange(EDITIONS) if edition is None else edition) for topic in topics]
         size = max(12, int(PHRASES * part))
-        self._parts = [
-            tuple(_stretch(pool, rnd.randrange(PHRASES), size) for pool in (b.nouns, b.verbs, b.tails, b.asks))
-            for b in books
+        self._topics = [
+            (
+                *(_stretch(pool, rnd.randrange(PHRASES), size) for pool in book),
+                _some(rnd, language.topics[topic].verbs, part + 0.3),
+            )
+            for topic, book in zip(topics, books, strict=True)
         ]
 
     def sentence(self) -> str:
         """Return one sentence."""
         draw = self._draw
-        nouns, verbs, tails, _ = self._parts[int(draw() * len(self._parts))]
-        n, form = len(nouns), draw()
-        noun, verb = nouns[int(draw() * n)], verbs[int(draw() * n)]
-        opener = self._openers[int(draw() * len(self._openers))]
-        tail, other, verb2 = tails[int(draw() * n)], nouns[int(draw() * n)], verbs[int(draw() * n)]
-        if self._chinese:
-            return f"{opener}{noun}{tail}{verb}。" if form < 0.5 else f"{noun}{verb}、{opener}{other}{verb2}。"
-        if form < 0.4:
-            return f"{opener} {noun} {verb} {tail}."
+        nouns, tails, _, verbs = self._topics[int(draw() * len(self._topics))]
+        n, form, gap = len(nouns), draw(), self._language.space
+        noun, opener = nouns[int(draw() * n)], self._openers[int(draw() * len(self._openers))]
+        does = f"{self._does()}{gap}{verbs[int(draw() * len(verbs))]}"
+        stop = self._language.stop
+        if form < 0.2:
+            return f"{opener}{gap}{noun}{gap}{does}{stop}"
+        tail = tails[int(draw() * n)]
+        if form < 0.45:
+            return f"{opener}{gap}{noun}{gap}{does}{gap}{tail}{stop}"
         if form < 0.6:
-            return f"{opener} {noun} {verb}, but {other} {verb2}."
-        if form < 0.8:
-            return f"{noun[0].upper()}{noun[1:]} {verb} {tail}; {opener.lower()} {other} {verb2}."
-        return f"{opener} {noun} {verb}."
+            return f"{tail[0].upper()}{tail[1:]}{gap}{noun}{gap}{does}{stop}"
+        other = nouns[int(draw() * n)]
+        if form < 0.75:
+            also = f"{self._does()}{gap}{verbs[int(draw() * len(verbs))]}"
+            return f"{noun[0].upper()}{noun[1:]}{gap}{does}; {other}{gap}{also}{stop}"
+        if form < 0.9:
+            return f"{opener}{gap}{noun}, {other}, {tail}: {does}{stop}"
+        return f"{noun[0].upper()}{noun[1:]}{gap}{tail}, {opener.lower()}{gap}{other}{gap}{does}{stop}"
+
+    def _does(self) -> str:
+        draw, modals, adverbs = self._draw, self._modals, self._adverbs
+        return f"{modals[int(draw() * len(modals))]}{self._language.space}{adverbs[int(draw() * len(adverbs))]}"
 
     def ask(self) -> str:
         """Return what is wanted, in a few words."""
-        asks = self._parts[int(self._draw() * len(self._parts))][3]
+        asks = self._topics[int(self._draw() * len(self._topics))][2]
         return asks[int(self._draw() * len(asks))]
 
     def passage(self, sentences: int) -> str:
         """Return a text of so many sentences."""
-        return ("" if self._chinese else " ").join([self.sentence() for _ in range(sentences)])
+        return "".join([self.sentence() for _ in range(sentences)])
 
     def request(self, sentences: int) -> str:
         """Return a request: a passage and what is wanted."""
-        return f"{self.passage(sentences)}{'' if self._chinese else ' '}{self.ask()}"
+        return f"{self.passage(sentences)}{self.ask()}"
+
+
+def _some(rnd: random.Random, of: Sequence[str], part: float) -> list[str]:
+    return rnd.sample(of, max(4, min(len(of), int(len(of) * part))))
 
 
 def _stretch(pool: Sequence[str], first: int, size: int) -> Sequence[str]:
@@ -202,7 +265,7 @@ def harness_prompt(rnd: random.Random, tools: int = 15) -> str:
     """Return the huge system prompt of a public coding harness: rules and tools, some 6,000 characters."""
     voice = Voice(rnd, ["python", "web", "database"], part=0.8)
     parts = [f"You are {name(rnd)}, a command line tool that helps people to change programs. Obey the rules."]
-    parts += [f"- {voice.sentence()}" for _ in range(28)]
+    parts += [f"- {voice.sentence().strip()}" for _ in range(28)]
     parts += [
         f"## {tool}\n{voice.passage(4)}\nArguments: path (string), {name(rnd).lower()} (string)"
         for tool in words.TOOLS[:tools]

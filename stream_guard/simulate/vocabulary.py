@@ -183,41 +183,50 @@ TOPICS = {
     ),
 }
 
+# No run of five words may be fixed in what follows: honest writers would share it. What two of them share by chance is
+# then as rare as it is among people.
 OPENERS = _listed(
-        "Hi, | Hello there, | Quick question: | So | I wonder whether | Could it be that | Please check if | My problem: | As far as I know, | "
-        "Honestly, | For some reason | Is it normal that | I was told that | It looks like | Yesterday | Since last week | What if | Suppose | "
-        "I need to know why | How come | Tell me when | Do you think | In our case | Note that | Apparently | To be clear, | Every time | "
-        "Can you say whether | My neighbour claims that | On the second try | Somehow | Whenever it rains | At the moment | Before I start: | "
-        "Explain to a beginner why | We found that | The manual says | Usually | In short, | Compare what happens if | Imagine that | Maybe | "
-        "According to a friend, | The odd part: | Only now | Sometimes | One more thing: | Right after lunch | I doubt that | Assume | Ok, | "
-        "Thanks! Now | Sorry, | Let us say | For a talk: | In my notes | People say | Until recently | I hoped that | Say, | Well,"
+    "Hi, | Hello there, | Quick question: | So | I wonder whether | Could it be | Please check if | My problem: | As I know, | Honestly, | For some reason | "
+    "Is it normal that | I was told | It looks like | Yesterday | Since last week | What if | Suppose | Why, again, | How come | Tell me when | Do you think | "
+    "In our case | Note that | Apparently | To be clear, | Every time | Can you say whether | My neighbour claims | On second try | Somehow | Whenever it rains | "
+    "At the moment | Before I start: | For beginners: why | We found that | The manual says | Usually | In short, | Compare: | Imagine that | Maybe | Perhaps | "
+    "The odd part: | Only now | Sometimes | One more thing: | After lunch | I doubt that | Assume | Ok, | Thanks! Now | Sorry, | Let us say | For a talk: | "
+    "In my notes | People say | Until recently | I hoped | Say, | Well, | Frankly | Last night | Twice now | Is it true that | I read that | Some claim | "
+    "Rumour has it: | Good news: | Bad luck: | Look, | Hm, | Side note: | Off topic: | Again: | Right, | Anyway, | Funny: | In theory | Around here | Given that | "
+    "Once more, | As expected, | Against all odds | I am told | It bothers me that | Nobody knows why | Strangely, | By the way, | Long story: | No joke, | Fine, but"
 )
+BELIEFS = ("thinks", "says", "hopes", "fears", "insists", "wrote", "doubts", "asked if", "swears", "noticed", "denies", "explained")
 NOUN_PHRASES: tuple[str, ...] = (
-    "the {a} {n}", "my {n}", "our {a} {n}", "a {n}", "{name}'s {n}", "this {n}", "the {n} of {name}", "any {a} {n}", "the second {n}",
-    "a {a} {n} like mine", "the {n} next to the {n2}", "each {n}", "their old {n}", "that {a} {n}", "the {n} and the {n2}", "no {n}",
-    "another {n}", "{count} of the {n} pieces", "the whole {n}", "a typical {n}", "the {n} from {name}", "an unusually {a} {n}",
+    "the {a} {n}", "my {n}", "our {a} {n}", "a {n}", "{name}'s {n}", "this {n}", "any {a} {n}", "the second {n}", "{name} and the {n}", "each {n}", "their old {n}",
+    "that {a} {n}", "no {n}", "another {n}", "{count} {a} pieces", "the whole {n}", "a typical {n}", "one {a} {n}", "your {n}", "some {a} {n}", "either {n}", "{a} {n}",
+    "{n} number {count}", "his {a} {n}", "her {n}", "every other {n}", "which {n}", "most {a} ones", "the {n}", "model {count}", "a rather {a} {n}", "the usual {n}",
 )
-VERB_PHRASES: tuple[str, ...] = (
-    "can {v}", "does not {v}", "should never {v}", "will {v} again", "might {v}", "has to {v}", "tends to {v}", "began to {v}", "would {v} less",
-    "must not {v}", "seems to {v}", "could {v} faster", "is about to {v}", "may {v} on its own", "was supposed to {v}", "used to {v}",
-    "refuses to {v}", "did {v} twice", "ought to {v}", "happens to {v}", "is able to {v}", "cannot {v} at all",
+MODALS = _listed(
+    "can | does not | should | will | might | has to | tends to | began to | would | must not | seems to | could | cannot | may | used to | did | ought to | happens to | "
+    "refuses to | need not | did not | would not | never did | wants to | managed to | fails to | had to | appears to | starts to | is to"
+)
+ADVERBS = _listed(
+    "slowly | suddenly | often | rarely | finally | completely | barely | quietly | apparently | eventually | partly | badly | quickly | almost | simply | still | always | "
+    "gradually | visibly | reliably | constantly | hardly | obviously | secretly | strangely | merely | again | further | evenly | briefly | entirely | regularly | "
+    "properly | randomly | noticeably | mostly | exactly | roughly | easily | happily | carefully | silently | once more | mysteriously | repeatedly | automatically | "
+    "predictably | occasionally | literally | steadily | immediately | unexpectedly | practically | deliberately | somehow | basically | separately | likewise | sharply"
 )
 TAILS = _listed(
-        "since March | after the update | in cold weather | without any warning | for {count} days | on weekends | under load | when {name} is away | "
-        "with the new one | every second time | at around {count} percent | although I followed the guide | before noon | if I wait long enough | "
-        "for less than {count} euros | during the night | as {name} described | according to the label | in the first {count} minutes | outside | "
-        "near the end | for beginners | in practice | unless I restart | with two people | by hand | in the smaller version | at my age | "
-        "because of the heat | compared with last year | right at the start | over a long distance | with {name} | on the third floor | "
-        "between {count} and {count2} | despite the price | as a present | by Thursday | so far | in most cases | not in theory"
+    "since {month} | after the {n} | in cold weather | without warning | for {count} days | on weekends | under load | without {name} | with the {a} one | "
+    "every {count} times | at {count} percent | despite the {n} | before noon | for {count} euros | during the {n} | as {name} described | near the {n} | "
+    "within {count} minutes | outside | for beginners | in practice | unless {name} helps | with {count} people | by hand | in {month} | at my age | thanks to {name} | "
+    "unlike last {month} | at first | over {count} metres | with {name} | on floor {count} | between {count} and {count2} | as a present | by {month} | so far | "
+    "like the {a} {n} | not the {n} | because of {name} | next to {name} | under the {n} | {count} times | in room {count} | around {month} | behind the {n} | if {a}"
 )
 ASKS = _listed(
-        "What should I do first? | Why is that? | Give me three options. | Is there a cheaper way? | Please keep it short. | Write it as a list. | "
-        "What would you change? | Draft a reply for me. | Make a table. | How long does that take? | Am I missing something? | Where do I start? | "
-        "Rewrite this in plain words. | What are the risks? | Can you estimate it? | Which one is better? | Help me decide. | Show an example. | "
-        "Summarise the main points. | How would an expert see it? | What does it cost? | Turn this into an email. | Any idea? | Fix it, please. | "
-        "Name the usual mistakes. | Is it worth it? | What comes next? | Suggest a title. | Translate it into Spanish. | Check my reasoning. | "
-        "Give me a plan for the week. | What do I tell {name}? | Explain it like I am twelve. | Who can help with this? | Be honest. | Thoughts?"
+    "What first? | Why? | Give me {count} options. | Is {name} cheaper? | Keep it short. | List the {n}. | What would {name} change? | Draft a reply to {name}. | "
+    "Make a {n} table. | How long, {count} days? | Am I wrong? | Where to start? | Plain words, please. | Risks for the {n}? | Estimate the {n}. | Which {n} is better? | "
+    "Help me decide. | Show a {a} example. | Main points only. | How would {name} see it? | What does {n} cost? | Email to {name}, please. | Any idea? | Fix the {n}. | "
+    "Common mistakes with {n}? | Is it worth {count} euros? | What comes after {n}? | Title with {n}, please. | Into Spanish, please. | Check the {n}. | Plan for {month}? | "
+    "What do I tell {name}? | Like I am {count}. | Can {name} help? | Be honest. | Thoughts? | And the {a} {n}? | Sum up for {name}. | In {count} words, please. | "
+    "Compare {n} and {n2}. | Rank {count} of them. | Say it to {name}. | More {a}, please. | Is the {n} {a}? | Better without {n}? | Pros and cons? | Next step for {name}?"
 )
+MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")
 
 CHINESE_TOPICS = {
     "厨房": _topic(
@@ -262,13 +271,23 @@ CHINESE_TOPICS = {
     ),
 }
 CHINESE_OPENERS = _listed(
-    "请问|我想知道|昨天发现|为什么|听朋友说|有没有可能|最近|其实|如果|按理说|帮我看看|老师说|网上说|每次|不知道|突然|"
-    "我们公司|在家里|刚才|以前|想确认一下|看说明书上写|打算问问|总觉得|说真的|假设|一般来说|上周|第二次|你觉得"
+    "请问|我想知道|昨天|为什么|听说|可能|最近|其实|如果|按理说|看看|老师说|网上说|每次|不知道|突然|公司里|在家|刚才|以前|确认一下|说明书上|打算|总觉得|说真的|"
+    "假设|一般|上周|第二次|你觉得|邻居说|今早|据我所知|奇怪|不过|另外|顺便|好的|谢谢|再问|比如|毕竟|原来|周末|这里"
 )
-CHINESE_NOUN_PHRASES: tuple[str, ...] = ("{a}{n}", "我的{n}", "这个{n}", "{name}的{n}", "{n}和{n2}", "一般的{n}", "那种{a}{n}", "第{count}个{n}", "家里的{n}", "整个{n}")
-CHINESE_VERB_PHRASES: tuple[str, ...] = ("会{v}", "总是{v}", "不应该{v}", "怎么才能{v}", "开始{v}", "可能{v}", "一直没有{v}", "必须{v}", "快要{v}", "竟然{v}")
-CHINESE_TAILS = _listed("在冬天|已经{count}天了|周末的时候|没有任何提示|用新的那个|对新手来说|下雨以后|从三月开始|大概百分之{count}|照着教程做也一样|晚上最明显|和去年相比|预算不到{count}块|只有一个人的时候|按{name}的办法")
-CHINESE_ASKS = _listed("该怎么办？|请列出三点。|有什么建议？|帮我写一段话。|哪个更好？|请举个例子。|大概要多久？|需要注意什么？|请说得简单一点。|能做成表格吗？|为什么会这样？|值得吗？|请翻译成英文。|先做哪一步？")
+CHINESE_BELIEFS = ("说", "觉得", "怀疑", "希望", "发现", "担心", "认为", "问")
+CHINESE_NOUN_PHRASES: tuple[str, ...] = (
+    "{a}{n}", "我的{n}", "这个{n}", "{name}的{n}", "{n}和{n2}", "一般{n}", "那种{n}", "第{count}个{n}", "家里{n}", "整个{n}", "另一个{n}", "你们的{n}", "每个{n}", "{name}给的{n}",
+)
+CHINESE_MODALS = _listed("会|总是|不应该|怎么|开始|可能|没有|必须|快要|竟然|不肯|想要|似乎|应当|能|不会|需要|被迫")
+CHINESE_ADVERBS = _listed("慢慢|忽然|经常|很少|终于|完全|几乎|悄悄|逐渐|稍微|反复|大致|立刻|偶尔|明显|自动|勉强|一起|重新|故意|暂时|照样|居然|单独|特别|轻易")
+CHINESE_TAILS = _listed(
+    "冬天|{count}天了|周末|没提示|用{n}时|对{name}来说|下雨后|{count}月起|约{count}成|照{name}做|晚上|比去年|不到{count}块|{name}不在|按{name}的办法|在{n}旁|{count}次以后|"
+    "没有{n2}|中午前|{count}人一起|第{count}层|因为{name}|像{n}那样|除了{n}|{count}点"
+)
+CHINESE_ASKS = _listed(
+    "怎么办？|列{count}点。|问{name}？|写给{name}。|哪个{n}好？|举例。|要{count}天？|注意什么？|简单点。|做成表？|为何？|值{count}块？|译成英文。|先做{n}？|{n}呢？|"
+    "{name}能帮吗？|比较{n}和{n2}。|{count}字以内。|对{name}怎么说？|可行吗？"
+)
 CHINESE_SURNAMES = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗"
 CHINESE_GIVEN = "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超兰霞平刚桂英华玉萍红"
 
@@ -286,13 +305,12 @@ CODE_LINES = (
     "const {f} = await fetch(`/{g}/${{id}}`)", "export function {f}{G}(props) {{", "  return <{F}List items={{{g}}} />", "SELECT {f}, count(*) FROM {g} GROUP BY {f};",
 )
 RULES = _listed(
-        "Answer in the language of the customer. | Never promise a refund for a {n}. | If the {n} seems {a}, ask for a picture. | "
-        "Use no more than {count} sentences. | Hand over to {name} when the {n} is {a}. | Quote the {n} number in the first line. | "
-        "Do not talk about any {n2}. | Be friendly, never {a}. | Mention the {n} only if asked. | Opening hours are {count} to {count2}. | "
-        "Return JSON with the keys {n_key}, {n2_key} and confidence. | Say that the {n} can {v} before you suggest anything. | "
-        "If there is no {n}, answer UNKNOWN. | Refer to {name} for everything about the {a} {n}. | Prices are in euros and include tax. | "
-        "Keep what the customer says about the {n} to yourself. | Sign as {name}. | Treat each {a} {n} as urgent. | Do not guess. | "
-        "The current {n} list: {name}, {name2}, {name3}. | A {n} may {v}; this is no reason for a complaint."
+    "Answer {name} first. | Never promise a {a} {n}. | If the {n} seems {a}, ask for {n2}. | Use at most {count} sentences. | Pass {a} {n} questions to {name}. | "
+    "Quote {n} number {count}. | Avoid any {n2}. | Be friendly, never {a}. | Mention {n} {count} only if asked. | Open from {count} to {count2}. | "
+    "Return JSON: {n_key}, {n2_key}, {v_key}. | Say that {n} can {v} before you suggest {n2}. | Without a {n}, answer UNKNOWN. | {name} knows everything about {a} {n}. | "
+    "Prices for {n}: {count} euros, {n2}: {count2}. | Keep secrets about {n}. | Sign as {name}. | Treat each {a} {n} as urgent. | Do not guess {n2}. | "
+    "Current {n} list: {name}, {name2}, {name3}. | A {n} may {v}: no {n2} refund. | Greet with {name}. | Customers of {name} get {count} percent. | Tone: {a}, {a2}. | "
+    "When {n} and {n2} differ, trust {name}. | Steps: {n}, {n2}, then {name}. | Escalate after {count} turns."
 )
 TOOLS = (
     "read_file", "write_file", "list_folder", "run_command", "search_text", "apply_patch", "fetch_page", "ask_user", "run_tests", "show_diff", "rename_symbol",

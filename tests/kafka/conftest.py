@@ -116,6 +116,10 @@ class Stage:
         """Start a worker whose judgement is that of `rules.py`."""
         return self._spawn([sys.executable, str(RULES), str(self.config), halves], name)
 
+    def start(self, *arguments, name="stream-guard"):
+        """Start a command of stream-guard."""
+        return self._spawn([*STREAM_GUARD, *arguments, "--config", str(self.config)], name)
+
     def _spawn(self, command, name):
         log = self.tmp_path / f"{name}.log"
         with log.open("ab") as out:

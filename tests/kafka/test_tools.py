@@ -125,13 +125,13 @@ def test_tail_shows_records_as_they_are(stage):
                 "shape": "narrow",
                 "exchanges": 1234,
                 "first_seen": 0,
-                "evidence": [
-                    {"kind": "twin", "text": "alike", "accounts": 9, "value": 1, "example_accounts": ["a1"]}
-                ],
+                "evidence": [{"kind": "twin", "text": "alike", "accounts": 9, "value": 1, "example_accounts": ["a1"]}],
             },
             [
-                "1970-01-01 00:00:00 c1 (narrow): 9 accounts, 2 new, "
-                "1,234 exchanges since 1970-01-01 00:00:00, risk 0.90",
+                (
+                    "1970-01-01 00:00:00 c1 (narrow): 9 accounts, 2 new, "
+                    "1,234 exchanges since 1970-01-01 00:00:00, risk 0.90"
+                ),
                 "    twin: alike (9 accounts, such as a1)",
             ],
         ),

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 from aiokafka import ConsumerRecord
@@ -39,8 +39,8 @@ class Loop(Protocol):
         """Decode, process, publish."""
         ...
 
-    async def publish(self, outcome: Outcome) -> None:
-        """Hand over results that were made beside the loop."""
+    async def learn(self, lesson: Any) -> Outcome:
+        """Let the engine learn, publish."""
         ...
 
     async def checkpoint(self) -> int:
@@ -58,7 +58,7 @@ class _Kept(msgspec.Struct, array_like=True):
 class ListeningHalf:
     """An account half together with what it has heard: one state, one snapshot.
 
-    Its methods are those of `AccountHalf`; `hear` adds what the other topics say.
+    Its methods are those of `AccountHalf`; `learn` takes what the other topics say as well.
     """
 
     def __init__(self, half: AccountHalf, inbox: Inbox, topics: TopicNames) -> None:
@@ -74,16 +74,14 @@ class ListeningHalf:
         """Say that event time has reached `ts`."""
         return self.half.advance(ts)
 
-    def learn(self, lesson: Lesson) -> Outcome:
-        """Take one record from outside."""
-        return self.half.learn(lesson)
-
-    def hear(self, notice: Notice) -> Outcome:
-        """Take a verdict or a lesson. One that says nothing is left out: the population half reports it."""
-        if notice.topic == self._topics.verdicts:
-            return self.half.apply_verdict(notice.value)
+    def learn(self, lesson: Lesson | Notice) -> Outcome:
+        """Take a lesson, or hear a notice. A notice that says nothing is left out: the population half reports it."""
+        if not isinstance(lesson, Notice):
+            return self.half.learn(lesson)
+        if lesson.topic == self._topics.verdicts:
+            return self.half.apply_verdict(lesson.value)
         try:
-            return self.half.learn(notice.lesson(self._topics))
+            return self.half.learn(lesson.lesson(self._topics))
         except InvalidEvent:
             return Outcome()
 
@@ -140,7 +138,7 @@ class AccountPartition:
         """Take what is due of what all hear, having read up to `position`. Raises SinkError."""
         reached = Reached(self.settings.topics, self.partition, position, self.end_at_start)
         for notice in self.engine.inbox.due(reached):
-            await self.loop.publish(self.engine.hear(notice))
+            await self.loop.learn(notice)
 
     async def report(self) -> None:
         """Send what the population half should see. Raises SinkError."""

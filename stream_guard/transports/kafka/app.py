@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Any, NoReturn
 
 import faust
@@ -12,7 +12,7 @@ from mode import ServiceT
 
 from stream_guard.engine import AccountHalf, PopulationHalf
 from stream_guard.events import AccountView, CampaignView, Decision
-from stream_guard.transports.base import SnapshotStore
+from stream_guard.transports.base import Sink, SnapshotStore
 from stream_guard.transports.kafka.accounts import AccountPartition, ListeningHalf, MakeLoop
 from stream_guard.transports.kafka.broadcast import Broadcast, Inbox
 from stream_guard.transports.kafka.clients import faust_options
@@ -52,6 +52,8 @@ class KafkaWorker:
         Where the population half keeps its state.
     halves
         Which of the halves work here.
+    population_sinks
+        Who is told, besides Kafka, what the population half says.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class KafkaWorker:
         population_snapshots: SnapshotStore,
         *,
         halves: Collection[Half] = ("accounts", "population"),
+        population_sinks: Sequence[Sink] = (),
     ) -> None:
         self.settings = settings
         self._make_account_half = make_account_half
@@ -90,7 +93,7 @@ class KafkaWorker:
         self.ingest: Ingest | None = None
         self.population: Population | None = None
         if "population" in halves:
-            self._add_population(make_population_half, population_snapshots)
+            self._add_population(make_population_half, population_snapshots, population_sinks)
         else:
             self.app.producer_only = True  # no agent, so no consumer of Faust's
         if "accounts" in halves:
@@ -126,7 +129,9 @@ class KafkaWorker:
         loop.restore()
         return AccountPartition(self.settings, number, half, sink, loop)
 
-    def _add_population(self, make_half: Callable[[], PopulationHalf], snapshots: SnapshotStore) -> None:
+    def _add_population(
+        self, make_half: Callable[[], PopulationHalf], snapshots: SnapshotStore, sinks: Sequence[Sink]
+    ) -> None:
         topics, app = self.settings.topics, self.app
         one = {topics.feedback, topics.releases, topics.enforcement}
         sources = {TopicPartition(topic, 0) for topic in one}
@@ -138,6 +143,7 @@ class KafkaWorker:
             self._outlet.sink,
             snapshots,
             self._broadcast,
+            sinks=sinks,
         )
         self.population = population
         self.services.append(population)
@@ -189,10 +195,19 @@ class KafkaWorker:
         half = self.population.half if self.population else None
         return half.campaign(campaign_id) if half else None
 
-    @property
-    def accounts_held(self) -> int:
-        """How many accounts have state here."""
-        return sum(partition.engine.half.accounts_held for partition in self._partitions())
+    def accounts_held(self) -> dict[int, int]:
+        """Return how many accounts have state here, by partition."""
+        return {p.partition: p.engine.half.accounts_held for p in self._partitions()}
+
+    def backlog(self) -> dict[int, int]:
+        """Return how many events wait to be read, by partition."""
+        return self.ingest.backlog() if self.ingest else {}
+
+    def readiness(self) -> dict[str, str]:
+        """Return the components by name: "ok", or in one line why not."""
+        if self.ingest and not self.ingest.assigned:
+            return {"kafka": "waiting for partitions"}
+        return {"kafka": "ok"}
 
     def _partitions(self) -> list[AccountPartition]:
         return list(self.ingest.partitions.values()) if self.ingest else []

@@ -49,6 +49,8 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         self._broadcast = broadcast
         self._consumer: AIOKafkaConsumer | None = None
         self.partitions: dict[int, AccountPartition] = {}
+        self.assigned = False
+        """Whether the group has told us what is ours; it may be nothing."""
         self._turn = asyncio.Lock()  # one at a time: a batch, a checkpoint, a rebalance
         self._assignments = 0
         self._lost = False
@@ -92,6 +94,13 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
             await self._give_up()
         await self._consumer.stop()
 
+    def backlog(self) -> dict[int, int]:
+        """Return how many events wait to be read, by partition."""
+        return {
+            number: max(0, (self._connected.highwater(self._source(number)) or 0) - partition.next_offset)
+            for number, partition in self.partitions.items()
+        }
+
     # What the group tells us. aiokafka logs what these raise and goes on, so it is sent to `crash`.
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
@@ -99,6 +108,7 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         del revoked  # always all of them: the protocol is the eager one
         async with self._turn:
             self._assignments += 1
+            self.assigned = False
             await self._give_up()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
@@ -110,6 +120,7 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
                 for source in sorted(assigned):
                     await self._open(source.partition)
                 self._spread_checkpoints()
+                self.assigned = True
             except (StreamGuardError, KafkaError) as error:
                 await self.crash(error)
 

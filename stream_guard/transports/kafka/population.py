@@ -14,7 +14,7 @@ After a crash reports come again from the last commit; those below the snapshot'
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,8 @@ from mode import Service
 from stream_guard.codecs import dead_letter
 from stream_guard.engine import Outcome, PopulationHalf
 from stream_guard.errors import InvalidEvent, SnapshotError, StreamGuardError
-from stream_guard.transports.base import Snapshot, SnapshotStore
+from stream_guard.events import DeadLetter
+from stream_guard.transports.base import Sink, Snapshot, SnapshotStore
 from stream_guard.transports.kafka.accounts import NEXT_OFFSET
 from stream_guard.transports.kafka.broadcast import Broadcast, Inbox, clock_header
 from stream_guard.transports.kafka.settings import KafkaSettings, TopicNames
@@ -54,6 +55,8 @@ class Population(Service):
         Makes an empty inbox.
     make_sink
         Makes a sink for what it says.
+    sinks
+        Who else is told.
     snapshots
         Where its state is kept, as partition 0; not the store of the account halves.
     broadcast
@@ -68,6 +71,8 @@ class Population(Service):
         make_sink: Callable[[], KafkaSink],
         snapshots: SnapshotStore,
         broadcast: Broadcast,
+        *,
+        sinks: Sequence[Sink] = (),
     ) -> None:
         super().__init__()
         self._settings = settings
@@ -76,6 +81,7 @@ class Population(Service):
         self._make_sink = make_sink
         self._snapshots = snapshots
         self._broadcast = broadcast
+        self._sinks = tuple(sinks)
         self._turn = asyncio.Lock()
         self.active: _Active | None = None
         """What belongs to the half while it is active here, else None."""
@@ -112,7 +118,7 @@ class Population(Service):
             if self.active is None:
                 return
             await self.active.hear()
-            await self.active.sink.flush()
+            await self.active.flush()
             if time.monotonic() >= self.active.snapshot_due:
                 await self._checkpoint(self.active)
 
@@ -135,18 +141,19 @@ class Population(Service):
 
     def _opened(self) -> "_Active":
         if self.active is None:
-            active = _Active(self._settings.topics, self._make_half(), self._make_inbox(), self._make_sink())
+            settings, sink = self._settings, self._make_sink()
+            active = _Active(settings.topics, self._make_half(), self._make_inbox(), sink, (sink, *self._sinks))
             snapshot = self._snapshots.load(0)
             if snapshot is not None:
                 active.restore(snapshot)
-            active.snapshot_due = time.monotonic() + self._settings.snapshot_interval_s
+            active.snapshot_due = time.monotonic() + settings.snapshot_interval_s
             self._broadcast.join(active.inbox)
             self.active = active
-            _log.info("%s: from offset %s", self._settings.topics.summaries, active.next_offset)
+            _log.info("%s: from offset %s", settings.topics.summaries, active.next_offset)
         return self.active
 
     async def _checkpoint(self, active: "_Active") -> None:
-        await active.sink.flush()
+        await active.flush()
         snapshot = active.snapshot()
         held, active.unacknowledged = active.unacknowledged, []
         await asyncio.to_thread(self._snapshots.save, 0, snapshot)
@@ -163,6 +170,7 @@ class _Active:
     half: PopulationHalf
     inbox: Inbox
     sink: KafkaSink
+    sinks: tuple[Sink, ...]
     clock: dict[int, int] = field(default_factory=dict)
     next_offset: int = 0
     snapshot_due: float = 0.0
@@ -178,13 +186,21 @@ class _Active:
                 await self.publish(outcome)
 
     async def publish(self, outcome: Outcome) -> None:
-        await self.sink.add(outcome, ())
+        await self._add(outcome, ())
         for verdict in self.half.take_verdicts():
             await self.sink.send(self.topics.verdicts, verdict, headers=[clock_header(self.clock)])
 
     async def refuse(self, value: bytes, reason: str, topic: str, partition: int, offset: int) -> None:
         letter = dead_letter(value, reason, source=topic, partition=partition, offset=offset)
-        await self.sink.add(Outcome(), [letter])
+        await self._add(Outcome(), [letter])
+
+    async def flush(self) -> None:
+        for sink in self.sinks:
+            await sink.flush()
+
+    async def _add(self, outcome: Outcome, dead_letters: Sequence[DeadLetter]) -> None:
+        for sink in self.sinks:
+            await sink.add(outcome, dead_letters)
 
     def snapshot(self) -> Snapshot:
         kept = _Kept(self.inbox.heard, self.clock, self.half.snapshot())
