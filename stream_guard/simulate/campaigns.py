@@ -36,6 +36,8 @@ class Plan:
         What it sends, when, and how many templates it has.
     banned_at
         Share of the stream's time after which the first pool falls silent and a second, as large, takes over.
+    unevenness
+        How far its accounts' volumes differ (spread of their logarithms).
     days
         How long a stream of it is unless told otherwise.
     """
@@ -51,6 +53,7 @@ class Plan:
     rhythm: Rhythm = "flat"
     templates: int = 3
     banned_at: float | None = None
+    unevenness: float = 0.15
     days: float = 2.0
 
 
@@ -64,6 +67,7 @@ SCENARIOS: dict[str, Plan] = {
         shared=1.0,
         joins=0.0,
         templates=1,
+        unevenness=0.0,
     ),
     "focused": Plan(
         "40 accounts that send at the same moments and share means of payment",
@@ -73,6 +77,7 @@ SCENARIOS: dict[str, Plan] = {
         shared=0.8,
         joins=0.0,
         rhythm="rounds",
+        unevenness=0.0,
         templates=2,
     ),
     "hydra": Plan(
@@ -217,7 +222,7 @@ def _member(world: World, plan: Plan, kit: Kit, writer: Writer, label: Label) ->
         world.new_id(),
         label,
         writer,
-        plan.per_day if plan.rhythm == "rounds" else plan.per_day * rnd.lognormvariate(0, 0.15),
+        plan.per_day * rnd.lognormvariate(0, plan.unevenness),
         plan.rhythm,
         rnd.randrange(-8, 9),
         seen,

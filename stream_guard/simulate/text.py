@@ -143,7 +143,7 @@ class Voice:
     Examples
     --------
     >>> Voice(random.Random(9), ["garden"]).request(1)
-    'Usually my apple tree could secretly spread by hand. Sum up for Zose.'
+    'Around here each seed tray, my soil test, with 27 people: seems to partly dry out. Any idea?'
     """
 
     __slots__ = ("_adverbs", "_draw", "_language", "_modals", "_openers", "_topics")
