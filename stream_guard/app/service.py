@@ -203,7 +203,7 @@ class EmbeddedService:
             try:
                 await self._process_until(stopped)
             finally:
-                self._stopping = True
+                self._stopping = True  # no more comes in
                 stopped.cancel()
                 timer.cancel()
             await self._commits.drain()
@@ -305,6 +305,8 @@ class EmbeddedService:
         self._previous_snapshot = offset
 
     async def _close(self) -> None:
+        self._stopping = True
+        await self._commits.drain()
         for sink in self._sinks:
             await sink.close()
         self._journal.close()

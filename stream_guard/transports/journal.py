@@ -240,6 +240,7 @@ class GroupCommit:
             except Exception as error:  # noqa: BLE001 - it belongs to those who wait
                 for append in group:
                     append.done.set_exception(error)
+                    append.done.exception()  # its waiter may have gone
                 continue
             for append in group:
                 append.then(offset)

@@ -7,9 +7,10 @@ import pytest
 
 from stream_guard.app.service import EmbeddedService
 from stream_guard.codecs import dead_letter, decode_events, encode
-from stream_guard.engine import Engine, Outcome
+from stream_guard.engine import Outcome
 from stream_guard.errors import InvalidCursor, Overloaded, SinkError, SourceError
 from stream_guard.events import Decision, Feedback, Release, RequestEvent
+from stream_guard.testing.engine import CountingEngine
 from stream_guard.testing.faults import Crash, CrashingAt
 from stream_guard.transports.journal import EmbeddedSettings, Kind
 from stream_guard.transports.sqlite import SqliteStore
@@ -43,7 +44,7 @@ def event(number, ts=1000.0, account="a"):
     return encode(RequestEvent(f"e{number}", ts, account, "m"))
 
 
-class Deciding(Engine):
+class Deciding(CountingEngine):
     """Writes down what it is told, and decides about every third event."""
 
     def __init__(self):
@@ -70,7 +71,7 @@ class Deciding(Engine):
 
 
 async def test_what_was_acknowledged_is_processed_and_kept(tmp_path, traffic):
-    async with running(EmbeddedService(Engine(), settings(tmp_path))) as service:
+    async with running(EmbeddedService(CountingEngine(), settings(tmp_path))) as service:
         for start in range(0, len(traffic), 300):
             await service.accept(traffic[start : start + 300])
         await until(lambda: not service._pending)
@@ -80,7 +81,7 @@ async def test_what_was_acknowledged_is_processed_and_kept(tmp_path, traffic):
 
     assert decisions
     assert campaigns
-    async with running(EmbeddedService(Engine(), settings(tmp_path))) as again:
+    async with running(EmbeddedService(CountingEngine(), settings(tmp_path))) as again:
         assert [again.account(e.account_id) for e in decode_events(traffic, source="")[0]] == known
         assert again.campaigns() == campaigns
         assert again.campaign(campaigns[0].campaign.campaign_id) == campaigns[0]
@@ -126,7 +127,7 @@ async def test_a_source_that_can_wait_waits_for_room(tmp_path):
 
 
 async def test_refused_payloads_are_dead_letters_with_their_place_in_the_journal(tmp_path):
-    async with running(EmbeddedService(Engine(), settings(tmp_path))) as service:
+    async with running(EmbeddedService(CountingEngine(), settings(tmp_path))) as service:
         await service.accept([event(1)], [dead_letter(b"{", "cut off", source="http", offset=7)])
         await service.read([b"poison", event(2)], Kind.FILE)
         await until(lambda: not service._pending)
@@ -212,13 +213,13 @@ async def test_a_cursor_that_is_none_of_ours_is_refused(tmp_path, cursor):
 
 
 async def test_one_directory_has_one_service(tmp_path):
-    async with running(EmbeddedService(Engine(), settings(tmp_path))):
+    async with running(EmbeddedService(CountingEngine(), settings(tmp_path))):
         with pytest.raises(SourceError, match="in use by another process"):
-            EmbeddedService(Engine(), settings(tmp_path))
+            EmbeddedService(CountingEngine(), settings(tmp_path))
 
 
 async def test_a_full_disk_stops_it_and_nothing_is_acknowledged(tmp_path):
-    service = EmbeddedService(Engine(), settings(tmp_path))
+    service = EmbeddedService(CountingEngine(), settings(tmp_path))
     with pytest.raises(SinkError, match="journal"):  # noqa: PT012
         async with running(service):
             service._journal._file.close()
@@ -230,7 +231,7 @@ async def test_a_full_disk_stops_it_and_nothing_is_acknowledged(tmp_path):
 
 async def test_journal_that_two_snapshots_do_not_need_is_deleted(tmp_path):
     quick = settings(tmp_path, snapshot_interval_s=0.001, segment_bytes=4096)
-    async with running(EmbeddedService(Engine(), quick)) as service:
+    async with running(EmbeddedService(CountingEngine(), quick)) as service:
         for n in range(300):
             await service.accept([event(n)])
         await until(lambda: len(list((tmp_path / "journal").glob("*.journal"))) < 5)
@@ -260,21 +261,25 @@ def inject(service, part, method, call, after):
     return fault
 
 
-def abandon(service):
-    """Let go of what the operating system would take back; nothing is flushed."""
+async def abandoned(service, *tasks):
+    """End it as the operating system would: nothing is flushed; returns what the tasks returned or raised."""
+    for task in tasks:
+        task.cancel()
+    results = await asyncio.gather(*tasks, service._commits.drain(), return_exceptions=True)
+    service._store._pending = {table: [] for table in service._store._pending}
+    await service._store.close()
+    service._journal.close()
+    return results
 
-    async def nothing():
-        service._store._pending = {table: [] for table in service._store._pending}
-        await service._store.close()
-        service._journal.close()
 
-    service._close = nothing
+async def nothing():
+    pass
 
 
 async def life(directory, payloads, fault=None):
     """Send what is not in the journal yet until all is done or the process dies; returns what was acknowledged."""
-    service = EmbeddedService(Engine(), settings(directory, snapshot_interval_s=1e-6, batch_events=70))
-    abandon(service)
+    service = EmbeddedService(CountingEngine(), settings(directory, snapshot_interval_s=1e-6, batch_events=70))
+    service._close = nothing  # see `abandoned`
     fault = inject(service, *fault) if fault else None
     acknowledged = service._journal.next_offset
     started, stop = asyncio.Event(), asyncio.Event()
@@ -291,13 +296,8 @@ async def life(directory, payloads, fault=None):
 
     sender = asyncio.create_task(send())
     await until(lambda: core.done() or (fault and fault.crashed))
-    for task in (sender, core):
-        task.cancel()
-    results = await asyncio.gather(core, sender, service._commits.drain(), return_exceptions=True)
-    if not fault:
-        assert results == [None, None, None]
-        return acknowledged
-    assert fault.crashed
+    results = await abandoned(service, core, sender)
+    assert fault.crashed if fault else results == [None, None, None]
     return acknowledged
 
 
@@ -332,7 +332,7 @@ async def test_a_crash_loses_nothing_acknowledged_and_decides_nothing_twice(
     directory = tmp_path / "crashing"
     for _ in range(2):
         acknowledged = await life(directory, some, (part, method, call, after))
-        service = EmbeddedService(Engine(), settings(directory))
+        service = EmbeddedService(CountingEngine(), settings(directory))
         kept = service._journal.next_offset
         await service._close()
         assert acknowledged <= kept <= acknowledged + 50
