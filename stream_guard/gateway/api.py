@@ -48,6 +48,9 @@ PAGE_MAX = 1000
 ACCOUNTS_MAX = 100_000
 WORD_BYTES_MAX = 64 * 1024
 
+ACTION_HEADER, LIMIT_HEADER = "x-stream-guard-action", "x-stream-guard-limit-rpm"
+"""The answer to a check again, for proxies that read headers and no JSON."""
+
 _LINES = {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"}
 
 AccountId = Annotated[str, Query(min_length=1, max_length=256)]
@@ -103,7 +106,9 @@ def _reply(value: msgspec.Struct, status: int = HTTPStatus.OK) -> Response:
 
 def _answers(kind: type[msgspec.Struct], *problems: HTTPStatus, status: HTTPStatus = HTTPStatus.OK) -> dict[Any, Any]:
     """Return what the OpenAPI document says about the answers of a route."""
-    kinds: dict[HTTPStatus, type[msgspec.Struct]] = dict.fromkeys((*problems, HTTPStatus.UNAUTHORIZED), Problem)
+    kinds: dict[HTTPStatus, type[msgspec.Struct]] = dict.fromkeys(
+        (*problems, HTTPStatus.UNAUTHORIZED, HTTPStatus.INTERNAL_SERVER_ERROR), Problem
+    )
     return {
         int(code): {"description": code.phrase, "content": {"application/json": _example(answer)}}
         for code, answer in ({status: kind} | kinds).items()
@@ -159,7 +164,11 @@ async def check(request: Request, account_id: AccountId) -> Response:
     """Answer from memory; "allow" if nothing is known. Take an error or a timeout for "allow" too."""
     answer = Check.of(request.app.state.backend.check(account_id))
     request.state.action = answer.action  # counted by `measure.Measured`
-    return _reply(answer)
+    reply = _reply(answer)
+    reply.headers[ACTION_HEADER] = answer.action
+    if answer.limit_rpm is not None and not answer.shadow:
+        reply.headers[LIMIT_HEADER] = f"{answer.limit_rpm:g}"
+    return reply
 
 
 @_v1.post(
@@ -169,6 +178,8 @@ async def check(request: Request, account_id: AccountId) -> Response:
     responses=_answers(
         Accepted,
         HTTPStatus.BAD_REQUEST,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.REQUEST_TIMEOUT,
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         HTTPStatus.TOO_MANY_REQUESTS,
@@ -440,5 +451,11 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     """Return FastAPI's document with the schemas of our records in it."""
     if app.openapi_schema is None:
         document = FastAPI.openapi(app)
-        document.setdefault("components", {}).setdefault("schemas", {}).update(schemas(*EXAMPLES))
+        document.setdefault("components", {})["schemas"] = schemas(*EXAMPLES)
+        for route in (route for path in document["paths"].values() for route in path.values()):
+            if route["responses"].pop("422", None):  # FastAPI's own word for a wrong parameter; ours is 400
+                route["responses"]["400"] = {
+                    "description": HTTPStatus.BAD_REQUEST.phrase,
+                    "content": {"application/json": _example(Problem)},
+                }
     return app.openapi_schema or {}

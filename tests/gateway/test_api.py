@@ -209,6 +209,9 @@ async def test_check_says_what_to_do(client, backend, monkeypatch, in_force, ans
     got = await client.get("/v1/check", params={"account_id": "acct_1"})
     assert got.status_code == 200
     assert got.json() == nothing | {"shadow": False} | answer
+    assert got.headers["x-stream-guard-action"] == answer["action"]
+    limit = "0.5" if answer["action"] == "throttle" else None
+    assert got.headers.get("x-stream-guard-limit-rpm") == limit
 
 
 async def test_check_follows_the_engine(make_client, event):
