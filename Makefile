@@ -35,9 +35,11 @@ lint: setup  ## ruff, mypy, import-linter
 docs: setup  ## write the documents that are made from the code
 	$(BIN)/python -m stream_guard.cli.reference
 
-lock:  ## resolve the lock file anew (needs uv)
+lock:  ## resolve the lock files anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra test --extra dev \
 		pyproject.toml requirements-build.in --output-file requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+		--constraint requirements.lock pyproject.toml requirements-build.in --output-file deploy/requirements.lock
 
 clean:  ## remove what make made
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import re
 import socket
 import time
 from pathlib import Path
@@ -198,9 +199,11 @@ def test_what_was_changed_on_the_way_is_refused(what, change):
         (SUSPENSIONS, [decision(1, "suspend"), decision(2, "throttle"), decision(3, "allow")], ["de_1", "de_2"]),
         ({}, [decision(1), decision(2, shadow=True)], ["de_1", "de_2"]),
         ({}, [decision(1), decision(2, "allow"), decision(3), decision(4, "allow")], ["de_1", "de_2", "de_3", "de_4"]),
+        (SUSPENSIONS, [decision(2, "allow", supersedes="de_1")], ["de_2"]),  # another worker may have sent de_1
         # and not if none was sent
         ({}, [decision(1, "watch"), decision(2, "allow")], []),
         ({}, [decision(1), decision(2, "allow", account="a2")], ["de_1"]),
+        ({"decisions": ()}, [decision(2, "allow", supersedes="de_1")], []),
     ],
 )  # fmt: skip
 async def test_each_endpoint_hears_what_it_asked_for_and_what_ends_it(told, filters, records, expected):
@@ -413,3 +416,30 @@ def test_an_endpoint_that_cannot_work_is_refused_without_its_secret(change, mess
     with pytest.raises(ValueError, match=message) as refused:
         WebhookEndpoint(**fields)
     assert "base64 of 24" not in message or "c2hvcnQ" not in str(refused.value.errors(include_input=False))
+
+
+async def test_the_receiver_of_the_documents_works(told, monkeypatch):
+    monkeypatch.setenv("STREAM_GUARD_SECRET", NEW)
+    text = (Path(__file__).parents[2] / "docs/alerting.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    receiver = {}
+    exec(code, receiver)  # noqa: S102 - ours
+    at = time.time()
+
+    async def send(record, *, secret=NEW):
+        body = body_of(record)
+        headers = signed_headers((Webhook(secret),), message_id("bans", record.decision_id), body, at)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(receiver["app"]), base_url="http://here") as client:
+            return (await client.post("/stream-guard", content=body, headers=headers)).status_code
+
+    suspend, lift = decision(1, "suspend"), decision(2, "allow", supersedes="de_1")
+    assert await send(suspend, secret=OLD) == 401
+    assert receiver["suspended"] == set()
+    assert await send(suspend) == 204
+    assert receiver["suspended"] == {"a1"}
+    assert await send(lift) == 204
+    assert receiver["suspended"] == set()
+    assert await send(suspend) == 204  # a repeat that comes late
+    assert receiver["suspended"] == set()
+    assert await send(decision(3, "suspend", shadow=True)) == 204
+    assert receiver["suspended"] == set()
