@@ -17,6 +17,8 @@ from stream_guard.sketch import FINGERPRINTS
 OVERLAP = 0.55
 """Jaccard index from which two fingerprints belong to one group."""
 ACCOUNTS_MIN = 4
+PRINTS_MIN = 2
+"""One fingerprint alone is boilerplate."""
 EVERYBODY = 0.6
 """A fingerprint that more than this share of all accounts shows says nothing."""
 LEADERS_MAX = 64
@@ -135,7 +137,7 @@ def form(window: Window, accounts_min: int = ACCOUNTS_MIN) -> Carried:
     )
     groups = _form(slots, kmv, group_of, sizes, leaders)
     sizes = sizes[:groups]
-    group_of[slots[sizes[group_of[slots]] < 2]] = -1  # one fingerprint alone is boilerplate
+    group_of[slots[sizes[group_of[slots]] < PRINTS_MIN]] = -1
     needs = np.clip((sizes + 2) // 3, 2, 4)
     first_ts = np.full(groups, 0xFFFFFFFF, np.uint32)
     used = slots[group_of[slots] >= 0]

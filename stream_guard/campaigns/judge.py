@@ -66,6 +66,25 @@ class Pairs(NamedTuple):
     sighting: NDArray[np.int64]
 
 
+class Look(NamedTuple):
+    """What every judgement of one pass shares."""
+
+    window: Window
+    held: NDArray[np.void]  # SIGHTING, in the order of the ring
+    totals: NDArray[np.int64]  # by account: its sightings
+    rank: NDArray[np.int64]  # by sighting: how many of its account came before it
+
+    @classmethod
+    def over(cls, window: Window) -> "Look":
+        """Look over a window as it is now."""
+        held = window.held()
+        order = np.lexsort((held["ts"], held["account"]))
+        own = held["account"][order]
+        rank = np.empty(len(held), np.int64)
+        rank[order] = np.arange(len(held)) - np.searchsorted(own, own)
+        return cls(window, held, np.bincount(held["account"], minlength=len(window.names)), rank)
+
+
 def top_share(
     values: NDArray[np.int64], weights: NDArray[np.float64], cluster: NDArray[np.int64], count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -89,12 +108,12 @@ def top_share(
     return top, best
 
 
-def measure(window: Window, pairs: Pairs, prints: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+def measure(look: Look, pairs: Pairs, prints: NDArray[np.int64], count: int) -> NDArray[np.float64]:
     """Return the features [count, len(FEATURES)] of `count` clusters, not yet shrunk; NaN where nothing is known.
 
     `prints` says how many fingerprints each cluster has.
     """
-    held, facts = window.held(), window.facts
+    held, facts = look.held, look.window.facts
     seen = held[pairs.sighting]
     starts = np.flatnonzero(
         np.r_[True, (pairs.account[1:] != pairs.account[:-1]) | (pairs.cluster[1:] != pairs.cluster[:-1])]
@@ -102,7 +121,7 @@ def measure(window: Window, pairs: Pairs, prints: NDArray[np.int64], count: int)
     member = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(pairs.account)]))  # pair -> (cluster, account)
     cluster, account = pairs.cluster[starts], pairs.account[starts]
     carried = np.bincount(member, minlength=len(starts)).astype(float)
-    totals = np.bincount(held["account"], minlength=len(window.names))[account]
+    totals = look.totals[account]
     n = np.maximum(np.bincount(cluster, minlength=count), 1).astype(float)
     one = np.ones(len(starts))
 
@@ -141,12 +160,8 @@ def measure(window: Window, pairs: Pairs, prints: NDArray[np.int64], count: int)
     age = np.maximum(first_ts - f["created_at"], 0) / DAY
     hours = first_ts / 3600.0
     hours_mean = mean(hours)[cluster]
-    place = np.lexsort((held["ts"], held["account"]))  # rank of each sighting among its account's own, in time
-    own = held["account"][place]
-    rank = np.empty(len(held), np.int64)
-    rank[place] = np.arange(len(held)) - np.searchsorted(own, own)
     earlier = np.full(len(starts), np.iinfo(np.int64).max)
-    np.minimum.at(earlier, member, rank[pairs.sighting])
+    np.minimum.at(earlier, member, look.rank[pairs.sighting])
     volume = np.log1p(totals.astype(float))
     volume_mean = mean(volume)[cluster]
     entitled = (f["entitlement"] > 0) & (f["tokens_day"] > 0)
@@ -161,7 +176,7 @@ def measure(window: Window, pairs: Pairs, prints: NDArray[np.int64], count: int)
         "small_plan": mean(((f["tier"] == TIERS.index("free")) | (f["tier"] == TIERS.index("pro"))).astype(float), f["tier"] > 0),
         "young": mean((age < YOUNG_DAYS).astype(float), created), "age_log": mean(np.log1p(age), created),
         "joined_spread": np.log1p(np.sqrt(mean((hours - hours_mean) ** 2))), "volume_spread": np.sqrt(mean((volume - volume_mean) ** 2)),
-        "systems_log2": variety(seen["system"]), "agents_log2": variety(seen["agent"]), "education": mean((f["pathway"] == 1).astype(float)),
+        "systems_log2": variety(seen["system"]), "agents_log2": variety(seen["agent"]), "before_log": mean(np.log1p(earlier.astype(float))), "education": mean((f["pathway"] == 1).astype(float)),
         "reasoning": over_requests(((marks & REASONING) > 0).astype(float)), "judge": over_requests(((marks & JUDGE) > 0).astype(float)),
         "refused": over_requests(((flags & REFUSED) > 0).astype(float)),
     }  # fmt: skip
@@ -216,3 +231,23 @@ def contributions(features: NDArray[np.float64]) -> dict[str, float]:
 
 def _scaled(features: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.clip((features - CENTRE) / SCALE, -CLIP, CLIP)
+
+
+def relays(features: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Say which clusters have the shape of a relay: one phrase under many system texts and programs in each account.
+
+    A judge of its own, on raw features: what is suspicious here is ordinary in a narrow campaign, and the other way
+    round. Its honest twins (house rules of firms, batches, aggregators) declare an organisation nearly always.
+    """
+    x = dict(zip(FEATURES, features.T, strict=True))
+    with np.errstate(invalid="ignore"):
+        return (
+            (x["accounts_log2"] >= np.log2(5))
+            & (x["prints_log2"] >= np.log2(3))
+            & (x["systems_log2"] >= 0.8)
+            & (x["agents_log2"] >= 1.5)
+            & (x["independent"] >= 0.75)
+            & (x["has_org"] <= 0.85)
+            & (x["small_plan"] >= 0.4)
+            & (x["plan_use_log"] > -1.3)
+        )

@@ -8,14 +8,23 @@ no campaign, whatever it sends.
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_guard.campaigns import groups, judge
 from stream_guard.campaigns.groups import Carried
+from stream_guard.campaigns.judge import Look
 from stream_guard.campaigns.settings import LinkSettings
 from stream_guard.campaigns.window import Window
+
+
+JOINS = 0.4
+"""Share of a group's accounts in a worse cluster from which it joins that cluster."""
+COVERAGE_MIN = 0.4
+"""Share of the cluster's median coverage that a member has at least."""
+CLUSTER_PRINTS_MIN = 4
 
 
 @dataclass(slots=True)
@@ -46,9 +55,16 @@ class Live:
     ended: bool = False
 
 
-def _rows_of(sorted_keys: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Return where each of `count` keys begins in a sorted array, and its end."""
-    return np.searchsorted(sorted_keys, np.arange(count + 1))
+class Scene(NamedTuple):
+    """What one pass has found out about every group."""
+
+    look: Look
+    carried: Carried
+    starts: NDArray[np.int64]  # where each group's pairs begin in `carried`, and the end
+    members: list[NDArray[np.int64]]  # accounts of each group
+    features: NDArray[np.float64]  # not shrunk
+    ordinary: NDArray[np.float64]
+    score: NDArray[np.float64]
 
 
 class Linker:
@@ -60,98 +76,102 @@ class Linker:
     def clusters(self, window: Window, live: list[Live]) -> list[Cluster]:
         """Return the campaigns of this moment, the surest first."""
         carried = groups.form(window)
-        count = len(carried.sizes)
         if not len(carried.group):
             return []
-        starts = _rows_of(carried.group, count)
+        scene = self._judged(window, carried)
+        convicted = self._convicted(window, carried, live)
+        customer = np.array([self._one_customer(window, who) for who in scene.members])
+        relay = judge.relays(scene.features) & ~customer
+        enough = np.array([len(who) >= groups.ACCOUNTS_MIN for who in scene.members])
+        guilty = (((scene.score > self.settings.suspect) & enough) | (convicted >= 0)) & ~customer & ~relay
+        found = [self._trim(scene, part, known=known) for part, known in self._gather(scene, guilty, convicted)]
+        found += [self._relay(scene, part) for part, _ in self._gather(scene, relay, np.full(len(relay), -1))]
+        return sorted((cluster for cluster in found if cluster is not None), key=lambda c: -c.score)
+
+    def _judged(self, window: Window, carried: Carried) -> Scene:
+        """Measure and score every group by itself."""
+        count, look = len(carried.sizes), Look.over(window)
         pairs = judge.Pairs(carried.group.astype(np.int64), carried.account.astype(np.int64), carried.sighting)
         shown = np.unique(pairs.cluster << 32 | pairs.account)
         accounts = np.bincount(shown >> 32, minlength=count)
-        features = judge.measure(window, pairs, carried.sizes.astype(np.int64), count)
+        features = judge.measure(look, pairs, carried.sizes.astype(np.int64), count)
         ordinary = judge.usual(features, accounts)
+        members = np.split(shown & 0xFFFFFFFF, np.cumsum(accounts)[:-1])
         score = judge.judge(features, accounts, ordinary).score
-        members_at = np.searchsorted(shown >> 32, np.arange(count + 1))
-        members = (shown & 0xFFFFFFFF).astype(np.int64)
+        return Scene(look, carried, np.searchsorted(carried.group, np.arange(count + 1)), members, features, ordinary, score)
 
-        convicted = self._convicted(window, carried, live, count)
-        customer = self._one_customer(window, shown >> 32, members, count)
-        guilty = np.flatnonzero(((score > self.settings.suspect) & (accounts >= 4) | (convicted >= 0)) & ~customer)
-        gathered: list[tuple[set[int], list[int], int]] = []  # members, groups, convicted as
-        for k, _ in enumerate(live):
-            own = guilty[convicted[guilty] == k]
-            if len(own):
-                gathered.append(
-                    ({int(a) for g in own for a in members[members_at[g] : members_at[g + 1]]}, own.tolist(), k)
-                )
-        for g in guilty[np.argsort(-score[guilty], kind="stable")].tolist():
-            if convicted[g] >= 0:
-                continue
-            who = set(members[members_at[g] : members_at[g + 1]].tolist())
-            best = max(gathered, key=lambda c: len(c[0] & who), default=None)
-            if best is not None and len(best[0] & who) >= 0.4 * len(who):
-                best[0].update(who)
-                best[1].append(g)
-            else:
-                gathered.append((who, [g], -1))
-        totals = np.bincount(window.held()["account"], minlength=len(window.names))
-        found = [self._trim(window, carried, starts, part, totals, ordinary, known >= 0) for _, part, known in gathered]
-        kept = [cluster for cluster in found if cluster is not None]
-        return sorted(kept, key=lambda c: -c.score)
-
-    def _convicted(self, window: Window, carried: Carried, live: list[Live], count: int) -> NDArray[np.int64]:
+    def _convicted(self, window: Window, carried: Carried, live: list[Live]) -> NDArray[np.int64]:
         """Return for each group the place in `live` of the campaign that half of its fingerprints are known from, or -1."""
+        count = len(carried.sizes)
         known = np.full(count, -1, np.int64)
         slots = np.flatnonzero(carried.group_of >= 0)
         of, keys = carried.group_of[slots], window.keys[slots]
         for k, campaign in enumerate(live):
             hits = np.bincount(of[np.isin(keys, campaign.prints)], minlength=count)
-            known[(2 * hits > carried.sizes) & (carried.sizes >= 2)] = k
+            known[(2 * hits > carried.sizes) & (carried.sizes >= groups.PRINTS_MIN)] = k
         return known
 
-    def _one_customer(
-        self, window: Window, cluster: NDArray[np.int64], account: NDArray[np.int64], count: int
-    ) -> NDArray[np.bool_]:
-        facts, one = window.facts[account], np.ones(len(account))
-        mail = np.where(facts["public_mail"], 0, facts["mail"]).astype(np.int64)
-        same = np.maximum(
-            judge.top_share(facts["org"].astype(np.int64), one, cluster, count)[0],
-            judge.top_share(mail, one, cluster, count)[0],
-        )
-        return same >= self.settings.one_customer
+    def _one_customer(self, window: Window, who: NDArray[np.int64]) -> bool:
+        """Say whether nearly all of these accounts are of one organisation or one mail domain of its own."""
+        facts = window.facts[who]
+        for values in (facts["org"], facts["mail"][facts["public_mail"] == 0]):
+            known = values[values != 0]
+            if len(known) and np.unique(known, return_counts=True)[1].max() >= self.settings.one_customer * len(who):
+                return True
+        return False
 
-    def _trim(
-        self, window: Window, carried: Carried, starts: NDArray[np.int64], part: list[int], totals: NDArray[np.int64],
-        ordinary: NDArray[np.float64], known: bool,
-    ) -> Cluster | None:  # fmt: skip
+    def _gather(self, scene: Scene, guilty: NDArray[np.bool_], convicted: NDArray[np.int64]) -> list[tuple[list[int], bool]]:
+        """Put guilty groups together: by the campaign they are known from, else by shared accounts, the worst first."""
+        gathered: list[tuple[set[int], list[int], bool]] = []
+        for k in np.unique(convicted[guilty]).tolist():
+            if k >= 0:
+                own = np.flatnonzero(guilty & (convicted == k)).tolist()
+                gathered.append(({a for g in own for a in scene.members[g].tolist()}, own, True))
+        rest = np.flatnonzero(guilty & (convicted < 0))
+        for g in rest[np.argsort(-scene.score[rest], kind="stable")].tolist():
+            who = set(scene.members[g].tolist())
+            best = max(gathered, key=lambda c: len(c[0] & who), default=None)
+            if best is not None and len(best[0] & who) >= JOINS * len(who):
+                best[0].update(who)
+                best[1].append(g)
+            else:
+                gathered.append((who, [g], False))
+        return [(part, known) for _, part, known in gathered]
+
+    def _trim(self, scene: Scene, part: list[int], *, known: bool) -> Cluster | None:
         """Cut a cluster to those who belong and judge it again; None if nothing guilty is left."""
-        sightings = np.unique(np.concatenate([carried.sighting[starts[g] : starts[g + 1]] for g in part]))
-        account = window.held()["account"][sightings].astype(np.int64)
+        cluster = self._cut(scene, part, requests_min=1 if known else 2)
+        if cluster is None or len(cluster.prints) < CLUSTER_PRINTS_MIN or self._one_customer(scene.look.window, cluster.members):
+            return None
+        return cluster if cluster.score >= (self.settings.suspect if known else self.settings.convict) else None
+
+    def _relay(self, scene: Scene, part: list[int]) -> Cluster | None:
+        """Let a relay's members stay as the rule finds them: its text is in a part of their requests only."""
+        cluster = self._cut(scene, part, requests_min=2)
+        if cluster is None or self._one_customer(scene.look.window, cluster.members):
+            return None
+        cluster.shape, cluster.score = "relay", max(cluster.score, self.settings.convict + 1.0)
+        return cluster
+
+    def _cut(self, scene: Scene, part: list[int], requests_min: int) -> Cluster | None:
+        """Keep the accounts that the groups in `part` cover well enough; None if those are too few."""
+        carried, look = scene.carried, scene.look
+        sightings = np.unique(np.concatenate([carried.sighting[scene.starts[g] : scene.starts[g + 1]] for g in part]))
+        account = look.held["account"][sightings].astype(np.int64)
         who, inverse, n = np.unique(account, return_inverse=True, return_counts=True)
-        coverage = n / np.maximum(totals[who], 1)
-        keep = (coverage >= 0.4 * np.median(coverage)) & (n >= (1 if known else 2))
+        coverage = n / np.maximum(look.totals[who], 1)
+        keep = (coverage >= COVERAGE_MIN * np.median(coverage)) & (n >= requests_min)
         if keep.sum() < self.settings.accounts_min:
             return None
         inside = keep[inverse]
         sightings, account = sightings[inside], account[inside]
         order = np.argsort(account, kind="stable")
         pairs = judge.Pairs(np.zeros(len(order), np.int64), account[order], sightings[order])
-        slots = np.flatnonzero(np.isin(carried.group_of, part))
-        features = judge.measure(window, pairs, np.array([len(slots)]), 1)
-        verdict = judge.judge(features, np.array([keep.sum()], float), ordinary)
-        who = who[keep]
-        if self._one_customer(window, np.zeros(len(who), np.int64), who, 1)[0]:
-            return None
-        if verdict.score[0] < (self.settings.suspect if known else self.settings.convict) or len(slots) < 4:
-            return None
+        prints = look.window.keys[np.isin(carried.group_of, part)]
+        features = judge.measure(look, pairs, np.array([len(prints)]), 1)
+        verdict = judge.judge(features, np.array([keep.sum()], float), scene.ordinary)
         return Cluster(
-            window.keys[slots],
-            who,
-            coverage[keep],
-            n[keep],
-            float(verdict.score[0]),
-            verdict.features[0],
-            verdict.usual,
-            sightings,
+            prints, who[keep], coverage[keep], n[keep], float(verdict.score[0]), verdict.features[0], scene.ordinary, sightings
         )
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from stream_guard.campaigns import judge
 from stream_guard.campaigns.linking import Cluster, Linker, Live, campaign_id
+from stream_guard.campaigns.reasoning import ReasoningJoin
 from stream_guard.campaigns.settings import LinkSettings
 from stream_guard.campaigns.window import Window
 from stream_guard.errors import SnapshotError
@@ -19,6 +20,8 @@ SAME = 0.3
 PRINTS_MAX = 4096
 GROWTH_MAX = 512
 EXAMPLES = 5
+JOINED_MIN = 3
+"""Accounts that reasoning items join from which they are a campaign."""
 DAY = 86_400.0
 
 FACTS_IN_WORDS = {
@@ -45,12 +48,12 @@ class Registry:
         self.live: list[Live] = []
         self.views: dict[str, CampaignView] = {}
 
-    def update(self, window: Window, ts: float) -> list[Campaign]:
-        """Look at the whole window; returns what has changed."""
+    def update(self, window: Window, joins: ReasoningJoin, ts: float) -> list[Campaign]:
+        """Look at the whole window and the exact joins; returns what has changed."""
         alive = [campaign for campaign in self.live if not campaign.ended]
         changes: list[Campaign] = []
         taken: dict[str, Live] = {}
-        for cluster in self.linker.clusters(window, alive):
+        for cluster in [*self._joined(window, joins), *self.linker.clusters(window, alive)]:
             mine = self._known(cluster, alive)
             if mine and mine[0].campaign_id in taken:
                 self._join(mine[0], cluster)
@@ -58,7 +61,7 @@ class Registry:
                 continue
             if not mine:
                 seen = window.held()["ts"][cluster.sightings]
-                first = float(seen.min())
+                first = float(seen.min()) if len(seen) else float(window.facts["first_ts"][cluster.members].min())
                 campaign = Live(campaign_id(first, [window.names[m] for m in cluster.members.tolist()]), first)
                 self.live.append(campaign)
                 alive.append(campaign)
@@ -77,6 +80,16 @@ class Registry:
             if gone:
                 changes += self._leave(campaign, gone, window, ts)
         return changes
+
+    def _joined(self, window: Window, joins: ReasoningJoin) -> list[Cluster]:
+        """Return the sets of accounts that reasoning items have joined, as clusters."""
+        none, found = np.zeros(0, np.uint32), []
+        for accounts in joins.sets(JOINED_MIN):
+            members, ones = np.array(accounts), np.ones(len(accounts))
+            crossings = np.array([joins.crossings[account] for account in accounts])
+            score = self.settings.convict + 2.0 + np.log2(crossings.mean())
+            found.append(Cluster(none, members, ones, crossings, float(score), judge.CENTRE, judge.USUAL, none.astype(np.int64), "joined"))
+        return found
 
     def _known(self, cluster: Cluster, alive: list[Live]) -> list[Live]:
         """Return the live campaigns that this cluster is, the likest (then oldest) first."""
@@ -161,6 +174,9 @@ class Registry:
             window.names[m] for m in cluster.members[np.argsort(-cluster.carried, kind="stable")][:EXAMPLES].tolist()
         )
         n = len(cluster.members)
+        if cluster.shape == "joined":
+            text = f"{n} accounts of no common organisation send back reasoning items of each other's conversations"
+            return (Evidence("reasoning", text, n, float(cluster.carried.mean()), 0.0, example_accounts=examples), *self._infrastructure(cluster, window))
         out = [
             Evidence(
                 "template",

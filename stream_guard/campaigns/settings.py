@@ -20,6 +20,8 @@ class LinkSettings(Settings):
     """Places for fingerprints that several accounts share; a power of two."""
     first_sights: int = 1 << 20
     """Places for fingerprints seen once; a power of two."""
+    items_max: int = 500_000
+    """Reasoning items whose first account is remembered."""
     pass_sightings_min: int = 128
     """New sightings that start a look at the whole window, at least ..."""
     pass_share: float = 0.05

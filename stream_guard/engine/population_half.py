@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from stream_guard.campaigns.reasoning import ReasoningJoin
 from stream_guard.campaigns.registry import Registry
 from stream_guard.campaigns.report import unpack
 from stream_guard.campaigns.window import Window
@@ -26,6 +27,7 @@ class PopulationHalf:
         linking = self.settings.linking
         self._window = Window(linking)
         self._registry = Registry(linking)
+        self._joins = ReasoningJoin(linking.items_max)
         self._alerts = Alerts(self.settings.alerts)
         self._serials: dict[int, int] = {}
         self._fresh = 0
@@ -44,6 +46,8 @@ class PopulationHalf:
                 continue
             self._serials[news.partition] = news.serial
             self._window.take(news)
+            rows = [self._window.rows[name] for name in news.accounts]
+            self._joins.see(((rows[place], item, talk) for place, item, talk, _ in news.items), self._window)
             self._fresh += len(news.sightings)
             self._clock = max(self._clock, news.ts)
             linking = self.settings.linking
@@ -53,7 +57,7 @@ class PopulationHalf:
 
     def _look(self, out: Outcome) -> None:
         self._fresh = 0
-        for campaign in self._registry.update(self._window, self._clock):
+        for campaign in self._registry.update(self._window, self._joins, self._clock):
             out.campaigns.append(campaign)
             self._verdicts.append(pack_verdict(self._verdict(campaign)))
             alert = self._alerts.of_campaign(campaign)
@@ -96,7 +100,7 @@ class PopulationHalf:
     def snapshot(self) -> bytes:
         """Return the whole state."""
         state: dict[str, Any] = {
-            "kind": "population half", "window": self._window.dump(), "registry": self._registry.dump(), "alerts": self._alerts.snapshot(),
+            "kind": "population half", "window": self._window.dump(), "registry": self._registry.dump(), "joins": self._joins.dump(), "alerts": self._alerts.snapshot(),
             "serials": {str(p): s for p, s in self._serials.items()}, "fresh": self._fresh, "clock": self._clock, "verdicts": self._verdicts,
         }  # fmt: skip
         return seal(state)
@@ -108,6 +112,7 @@ class PopulationHalf:
             self._window.load(saved["window"])
             registry = saved["registry"]
             self._registry.load(registry["live"], msgspec.convert(registry["views"], list[CampaignView]))
+            self._joins.load(saved["joins"])
             self._alerts.restore(saved["alerts"])
             self._serials = {int(p): s for p, s in saved["serials"].items()}
             self._fresh, self._clock, self._verdicts = saved["fresh"], saved["clock"], list(saved["verdicts"])

@@ -20,10 +20,10 @@ from stream_guard.signals import SIGNALS, Rows
 WEIGHTS = {
     "request_rate": 3.0, "plan_use": 2.5, "single_turn": 1.5, "flatness": 1.0, "longest_gap": 1.0, "one_limit": 0.7, "account_age": 2.0,
     "addresses": 1.0, "template_share": 0.7, "near_duplicates": 0.5, "many_samples": 0.7, "logprobs": 0.7, "reasoning_elicitation": 0.5,
-    "length_limit": 0.5, "output_volume": 1.5, "burst": 0.3, "no_organisation": 1.5,
+    "length_limit": 0.5, "output_volume": 1.5, "burst": 0.3, "no_organisation": 1.5, "head_volume": 2.5,
 }  # fmt: skip
 """Log-odds at unusualness 1. Set by hand so that no single signal, and no two, make a throttle; docs/detection.md."""
-INTERCEPT = -9.5
+INTERCEPT = -10.6
 REASONS_MAX = 6
 REASONS_FROM = 0.3
 """Risk from which an account is worth explaining."""
@@ -35,8 +35,7 @@ class SoloJudge:
     """Judges single accounts and keeps what is usual."""
 
     def __init__(self) -> None:
-        priors = {s.name: Prior(*s.quantiles, direction=s.unusual) for s in SIGNALS}
-        self._usual = Usual(priors)
+        self._usual = Usual(_priors())
         self._model = FeedbackModel(WEIGHTS, intercept=INTERCEPT)
         self._anomaly = AccountAnomaly([s.name for s in SIGNALS])
         self._drift = PopulationDrift([s.name for s in SIGNALS])
@@ -98,8 +97,17 @@ class SoloJudge:
     def restore(self, state: bytes) -> None:
         """Take up a snapshot, under the signals and weights of this program. Raises SnapshotError."""
         self._usual, self._model, self._anomaly, self._drift = load(state)
-        self._usual.adopt({s.name: Prior(*s.quantiles, direction=s.unusual) for s in SIGNALS})
+        self._usual.adopt(_priors())
         self._model.adopt(WEIGHTS)
+
+
+def _priors() -> dict[str, Prior]:
+    """Return what ships as usual, signal by signal."""
+    priors = {}
+    for s in SIGNALS:
+        p01, p10, p50, p90, p99 = s.quantiles
+        priors[s.name] = Prior(p50, p90, p99, s.unusual, p10, p01)
+    return priors
 
 
 def _matrix(rows: Rows) -> NDArray[np.float64]:

@@ -24,8 +24,7 @@ class Signal:
     unusual
         Which side of the usual is suspicious.
     quantiles
-        Median, 90 % and 99 % quantile of honest traffic before any was seen, mirrored about the median for the low side;
-        traffic outweighs them.
+        1, 10, 50, 90 and 99 % quantile of honest accounts before any was seen; traffic outweighs them.
     about
         What it says, when it misleads, and where it comes from.
     read
@@ -35,7 +34,7 @@ class Signal:
     name: str
     unit: str
     unusual: Literal["high", "low", "both"]
-    quantiles: tuple[float, float, float]
+    quantiles: tuple[float, float, float, float, float]
     about: str
     read: Callable[[Rows], NDArray[np.float64]]
 

@@ -35,48 +35,57 @@ def _head_start(rows: Rows) -> NDArray[np.float64]:
 
 SIGNALS = (
     Signal(
-        "request_rate", "1/d", "high", (6, 60, 300),
+        "request_rate", "1/d", "high", (2, 4, 17, 68, 300),
         "Requests of the last day, with exponential forgetting. Heavy honest machines are many: severity more than detection.",
         field("day"),
     ),
     Signal(
-        "burst", "1/min", "high", (1.2, 3, 10),
+        "burst", "1/min", "high", (1, 1, 1.1, 2, 4),
         "Requests of the last minute, with exponential forgetting. A person's console stays below ten; batch jobs do not.",
         field("minute"),
     ),
-    Signal("hourly_peak", "1/h", "high", (4, 15, 80), "The busiest hour so far.", field("peak_hour")),
+    Signal("hourly_peak", "1/h", "high", (2, 4, 7, 16, 90), "The busiest hour so far.", field("peak_hour")),
     Signal(
-        "flatness", "share", "high", (0.6, 0.9, 0.98),
+        "flatness", "share", "high", (0, 0.2, 0.5, 0.87, 0.98),
         "Entropy of the hours of the day over its maximum: 1 is the same at every hour. Round-the-clock use is the first indicator of "
         "AA26-251A; cron jobs and applications with users everywhere are flat too.",
         _flatness,
     ),
     Signal(
-        "longest_gap", "h", "low", (8, 14, 15.5),
+        "longest_gap", "h", "low", (0.05, 0.25, 2.4, 12.6, 21),
         "The longest silence of the last days, fading. People sleep; an account that never pauses for more than an hour is a machine.",
         lambda rows: rows["longest_gap"] / HOUR,
     ),
     Signal(
-        "irregularity", "log", "low", (1.9, 2.8, 3.5),
+        "irregularity", "log", "low", (0.55, 1, 1.4, 1.8, 2.1),
         "Standard deviation of the log of the gaps between requests. Sessions of people are bursty (Barabasi 2005), timers are not.",
         _irregularity,
     ),
     Signal(
-        "head_start", "ratio", "high", (0.6, 1.0, 1.01),
+        "head_start", "ratio", "high", (0.1, 0.35, 0.95, 1.45, 1.6),
         "First hour's requests over the busiest hour's: 1 is straight to the maximum without a ramp (AA26-251A). A migrated "
         "application does the same.",
         _head_start,
     ),
     Signal(
-        "account_age", "d", "low", (150, 270, 298),
+        "account_age", "d", "low", (1, 19, 126, 450, 920),
         "Days since the account was made: accounts made for a purpose are used at once. So are those of every honest newcomer.",
         _age,
     ),
     Signal(
-        "no_organisation", "share", "high", (0, 1, 1.01),
+        "head_volume",
+        "1/d2",
+        "high",
+        (0, 0.02, 0.15, 1.5, 30),
+        "Requests of the last day for each day of the account's age: much, and at once. The key that an application moves to looks the "
+        "same on its first day.",
+        lambda rows: rows["day"] / np.maximum(_age(rows), 1.0),
+    ),
+    Signal(
+        "no_organisation", "share", "high", (0, 0, 0.5, 1, 1),
         "1 for an account without a declared organisation: heavy honest machines mostly have one. Most people have none.",
         lambda rows: (rows["org"] == 0).astype(np.float64),
     ),
-    Signal("addresses", "count", "high", (2, 6, 12), "Distinct client addresses (linear counting, saturates near 250).", lambda rows: bits(rows["ips"])),
-    Signal("programs", "count", "high", (1, 2, 4), "Distinct user agents (linear counting).", lambda rows: bits(rows["agents"])),
+    Signal("addresses", "count", "high", (1, 1, 2, 3, 5), "Distinct client addresses (linear counting, saturates near 250).", lambda rows: bits(rows["ips"])),
+    Signal("programs", "count", "high", (0, 1, 1, 1.5, 9), "Distinct user agents (linear counting).", lambda rows: bits(rows["agents"])),
 )  # fmt: skip
