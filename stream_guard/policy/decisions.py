@@ -25,7 +25,8 @@ class Assessment(msgspec.Struct, frozen=True):
     """What is thought of one account at `ts`, before anything is decided.
 
     Risks are 0..1. `campaign_risk` counts only with a `campaign_id`; None says that the account is in no campaign
-    (any more). `reasons` need no order and their shares no sum; `clears_when` is a sentence.
+    (any more). `reasons` need no order and their shares no sum; `clears_when` is a sentence. `allowlisted` is for
+    callers who have looked up the organisation themselves; else `org_id` is compared with the allowlist.
     """
 
     account_id: str
@@ -36,6 +37,7 @@ class Assessment(msgspec.Struct, frozen=True):
     campaign_risk: float = 0.0
     reasons: tuple[Reason, ...] = ()
     clears_when: str = ""
+    allowlisted: bool = False
 
 
 class _Held(msgspec.Struct, gc=False):
@@ -131,19 +133,20 @@ class Policy:
                 ended.append(state.held.pop(account_id).decision)
         return ended
 
-    def learn(self, feedback: Feedback, org_id: str | None = None) -> list[Decision]:
+    def learn(self, feedback: Feedback, org_id: str | None = None, *, allowlisted: bool = False) -> list[Decision]:
         """Take an analyst's word; returns the decisions that it makes at once, outside of the budgets.
 
-        `org_id` is the organisation of the account, if the caller knows it (for the allowlist).
+        `org_id` is the organisation of the account, if the caller knows it, and `allowlisted` whether the caller knows
+        that the account is on the allowlist: it wins over the analyst too.
         """
         out = []
         if feedback.campaign_id is not None:
             self._note(self._state.campaigns, feedback.campaign_id, feedback)
             members = [a for a, held in self._state.held.items() if held.campaign_id == feedback.campaign_id]
-            out += [self._reconsider(account_id, feedback, None) for account_id in members]
+            out += [self._reconsider(account_id, feedback, None, allowlisted=False) for account_id in members]
         if feedback.account_id is not None:
             self._note(self._state.accounts, feedback.account_id, feedback)
-            out.append(self._reconsider(feedback.account_id, feedback, org_id))
+            out.append(self._reconsider(feedback.account_id, feedback, org_id, allowlisted=allowlisted))
         return [decision for decision in out if decision is not None]
 
     def snapshot(self) -> bytes:
@@ -166,7 +169,7 @@ class Policy:
         last = self._state.held.get(a.account_id)
         ts = max(a.ts, self._state.advanced_to, last.risk_ts if last else a.ts)
         held = last if last is not None and _lasts(last, ts) else None
-        if self._allowlisted(a.account_id, a.org_id):
+        if a.allowlisted or self._allowlisted(a.account_id, a.org_id):
             return self._lift(a, ts, held, "it is on the allowlist") if held else None
         judged = self._judge(a, ts, held)
         target = self._target(held, judged)
@@ -307,7 +310,9 @@ class Policy:
             self._index()
         return decision
 
-    def _reconsider(self, account_id: str, feedback: Feedback, org_id: str | None) -> Decision | None:
+    def _reconsider(
+        self, account_id: str, feedback: Feedback, org_id: str | None, *, allowlisted: bool
+    ) -> Decision | None:
         """Decide anew about an account that an analyst spoke of."""
         held = self._state.held.get(account_id)
         ts = max(feedback.ts, self._state.advanced_to, held.risk_ts if held else feedback.ts)
@@ -319,7 +324,9 @@ class Policy:
             "analyst", 1.0, 0.0, 1.0, "word", f"{feedback.analyst or 'an analyst'} said malicious", inference=True
         )
         campaign_id = held.campaign_id if held else None
-        word = Assessment(account_id, org_id, ts, held.solo if held else 0.0, campaign_id, 0.0, (reason,))
+        word = Assessment(
+            account_id, org_id, ts, held.solo if held else 0.0, campaign_id, 0.0, (reason,), "", allowlisted
+        )
         return self._decide(word, 0, budgeted=False)
 
     def _note(self, words: dict[str, _Word], name: str, feedback: Feedback) -> None:

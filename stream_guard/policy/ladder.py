@@ -34,7 +34,7 @@ class Step(Settings):
 
 
 class PolicySettings(Settings):
-    """How risk becomes action. Everything that a gateway could feel is in shadow until `engine.shadow` is turned off."""
+    """How risk becomes action. All that a gateway could feel is in shadow until `engine.shadow` is turned off."""
 
     watch: Step = Step(enabled=True, enter=0.5, leave=0.3)
     """Nothing is done to the account; people and the next decision know of it."""

@@ -32,7 +32,9 @@ def decision_id(d: Decision, period_s: float) -> str:
     What it supersedes is part of it, so that the same action twice in a period has two ids.
     """
     period = int(d.ts // period_s)
-    return digest("de", d.account_id, d.action, d.limit_rpm, d.campaign_id, d.policy_version, d.shadow, period, d.supersedes)
+    return digest(
+        "de", d.account_id, d.action, d.limit_rpm, d.campaign_id, d.policy_version, d.shadow, period, d.supersedes
+    )
 
 
 def weightiest(reasons: Sequence[Reason], most: int, *, held_back: bool = False) -> tuple[Reason, ...]:

@@ -55,6 +55,17 @@ def test_unusualness_is_monotone_on_the_suspicious_side(direction):
     assert all(0.0 <= u <= 1.0 for u in up + down)
 
 
+def test_many_at_once_are_as_one_by_one():
+    rng = np.random.default_rng(1)
+    usual = Usual({d: Prior(20.0, 200.0, 1000.0, d) for d in ("low", "both", "high")} | {"rare": Prior(0.0, 0.0, 1.0)})
+    values = rng.normal(100, 800, (300, 4))
+    for row in values[:200]:
+        usual.learn_one(dict(zip(usual.priors, row.tolist(), strict=True)))
+    values[0] = [usual.usual(signal) for signal in usual.priors]
+    one_by_one = [[usual.unusualness(s, v) for s, v in zip(usual.priors, row, strict=True)] for row in values.tolist()]
+    assert usual.unusualness_many(values) == pytest.approx(np.array(one_by_one))
+
+
 @pytest.mark.parametrize(
     ("seen", "low", "high"),
     [(0, 20, 20), (49, 20, 20), (50, 250, 270), (500, 450, 470), (10_000, 497, 500)],

@@ -334,6 +334,14 @@ def test_an_account_that_is_put_on_the_allowlist_is_free_at_once():
     )
 
 
+def test_the_caller_may_know_of_the_allowlist():
+    policy = Policy(SETTINGS)
+    assert policy.decide(Assessment("a", None, T0, 1.0, allowlisted=True)) is None
+    assert policy.learn(Feedback(T0, "malicious", account_id="a"), allowlisted=True) == []
+    assert policy.learn(Feedback(T0, "malicious", account_id="b"), "partner") == []
+    assert len(policy) == 0
+
+
 def test_memory_is_bounded_and_watches_give_way():
     policy = Policy(SETTINGS.model_copy(update={"max_decisions": 10, "min_budget": 1000}))
     for i in range(10):
