@@ -221,6 +221,6 @@ def _beyond_many(
     near = np.maximum(near, gap)
     far = np.maximum(far, near + gap)
     middle = KNOTS[1] + (KNOTS[2] - KNOTS[1]) * (distance - near) / (far - near)
-    outer = 1.0 - (1.0 - KNOTS[2]) * (far / np.maximum(distance, 1e-300))
+    outer = 1.0 - (1.0 - KNOTS[2]) * (far / np.maximum(distance, far))  # read beyond `far` only
     inner = KNOTS[1] * distance / near
     return np.where(distance <= 0, 0.0, np.where(distance <= near, inner, np.where(distance <= far, middle, outer)))
