@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 def make_worker(
     settings: KafkaSettings,
-    make_account_half: Callable[[], AccountHalf],
+    make_account_half: Callable[[int], AccountHalf],
     make_population_half: Callable[[], PopulationHalf],
     *,
     halves: Collection[Half] = _BOTH,
@@ -49,7 +49,7 @@ def make_worker(
     settings
         Of Kafka.
     make_account_half, make_population_half
-        Make empty halves.
+        Make empty halves; the first is told its partition.
     halves
         Which of them work here.
     observer
@@ -99,7 +99,7 @@ def make_service(config: Config, *, halves: Collection[Half] = _BOTH, api: bool 
     telling = Telling(config.webhooks, own)
     worker = make_worker(
         config.kafka,
-        lambda: AccountHalf(engine),
+        lambda partition: AccountHalf(engine, partition),
         lambda: PopulationHalf(engine),
         halves=halves,
         observer=telling.observer,

@@ -26,7 +26,8 @@ def decision(name, account, ts=TS, campaign=None, risk=0.5):
 
 
 class AccountRules:
-    def __init__(self):
+    def __init__(self, partition):
+        self.partition = partition
         self.counts = {}
         self.prompts = {}
         self.facts = []
@@ -69,6 +70,9 @@ class AccountRules:
     def check(self, account_id, ts):
         return None
 
+    def campaigns(self):
+        return []
+
     @property
     def accounts_held(self):
         return len(self.counts)
@@ -102,6 +106,9 @@ class PopulationRules:
         return out
 
     def learn(self, lesson):
+        return Outcome()
+
+    def advance(self, ts):
         return Outcome()
 
     def take_verdicts(self):

@@ -20,6 +20,12 @@ from stream_guard.transports.kafka.sink import KafkaSink
 NEXT_OFFSET = "next_offset"
 """The header of a report: how far its account half had read."""
 
+LAST_TS = "last_ts"
+"""The header of a report: event time of the last request of its account half."""
+
+REPORT_EVENTS_MAX = 10_000
+"""A report goes out after so many events at the latest: it must fit into one record."""
+
 DEAD_LETTERS_WINDOW = 1_000
 """Payloads that are looked at before `dead_letters_share_max` can stop a worker."""
 
@@ -41,6 +47,10 @@ class Loop(Protocol):
 
     async def learn(self, lesson: Any) -> Outcome:
         """Let the engine learn, publish."""
+        ...
+
+    async def advance(self, ts: float) -> Outcome:
+        """Let the engine know how late it is, publish."""
         ...
 
     async def checkpoint(self) -> int:
@@ -65,9 +75,13 @@ class ListeningHalf:
         self.half = half
         self.inbox = inbox
         self._topics = topics
+        self.last_ts: float | None = None
+        """Event time of the last request since this was opened."""
 
     def process(self, events: Sequence[RequestEvent]) -> Outcome:
         """Take requests in order."""
+        if events:
+            self.last_ts = events[-1].ts
         return self.half.process(events)
 
     def advance(self, ts: float) -> Outcome:
@@ -118,6 +132,8 @@ class AccountPartition:
     end_at_start: int = 0
     checkpoint_due: float = 0.0
     """When to save next, on the monotonic clock."""
+    _unreported: int = 0
+    _last_event_at: float = 0.0
     _seen: int = 0
     _dead: int = 0
 
@@ -133,6 +149,10 @@ class AccountPartition:
             payloads = [record.value or b"" for record in run]
             await self.loop.take(Batch(self.partition, payloads, run[-1].offset + 1))
             self._judge(len(run), self.sink.dead_letters - dead_before)
+        self._last_event_at = time.monotonic()
+        self._unreported += len(records)
+        if self._unreported >= REPORT_EVENTS_MAX:
+            await self.report()
 
     async def hear(self, position: int) -> None:
         """Take what is due of what all hear, having read up to `position`. Raises SinkError."""
@@ -143,9 +163,28 @@ class AccountPartition:
     async def report(self) -> None:
         """Send what the population half should see. Raises SinkError."""
         report = self.engine.half.take_report()
+        self._unreported = 0
         if report is not None:
-            headers = [(NEXT_OFFSET, str(self.next_offset).encode())]
+            headers = [
+                (NEXT_OFFSET, str(self.next_offset).encode()),
+                (LAST_TS, str(self.engine.last_ts or 0.0).encode()),
+            ]
             await self.sink.send(self.settings.topics.summaries, report, key=str(self.partition), headers=headers)
+
+    def idle(self, now: float) -> bool:
+        """Return whether events have failed to come for so long that the engine should be told the time."""
+        return self.engine.last_ts is not None and now - self._last_event_at >= self.settings.idle_s
+
+    async def advance(self, now: float) -> int:
+        """Let time go on by as much as it has since the last event; returns the offset that may be committed.
+
+        What the engine does then hangs on the clock of this machine, so that it would not come out the same a second
+        time: it is saved before a report of it goes out. Raises SinkError, SnapshotError.
+        """
+        elapsed_s, self._last_event_at = now - self._last_event_at, now
+        self.engine.last_ts = (self.engine.last_ts or 0.0) + elapsed_s
+        await self.loop.advance(self.engine.last_ts)
+        return await self.loop.checkpoint()
 
     async def checkpoint(self) -> int:
         """Report, flush, save; returns the offset that may be committed. Raises SinkError, SnapshotError."""

@@ -45,7 +45,7 @@ class KafkaWorker:
     settings
         Of Kafka.
     make_account_half, make_population_half
-        Make empty halves.
+        Make empty halves; the first is told its partition.
     make_loop
         Makes the `PartitionWorker` of a partition.
     population_snapshots
@@ -59,7 +59,7 @@ class KafkaWorker:
     def __init__(
         self,
         settings: KafkaSettings,
-        make_account_half: Callable[[], AccountHalf],
+        make_account_half: Callable[[int], AccountHalf],
         make_population_half: Callable[[], PopulationHalf],
         make_loop: MakeLoop,
         population_snapshots: SnapshotStore,
@@ -112,6 +112,7 @@ class KafkaWorker:
         """
         # Logging is the command line's.
         process = faust.Worker(self.app, override_logging=False, redirect_stdouts=False, quiet=True)
+        process.spinner = None  # it would write to standard output
         try:
             process.execute_from_commandline()
         except SystemExit as end:
@@ -123,7 +124,7 @@ class KafkaWorker:
         topics = self.settings.topics
         one = {topics.verdicts, topics.feedback, topics.releases, topics.enforcement}
         inbox = Inbox({TopicPartition(topic, 0) for topic in one} | {TopicPartition(topics.accounts, number)})
-        half = ListeningHalf(self._make_account_half(), inbox, topics)
+        half = ListeningHalf(self._make_account_half(number), inbox, topics)
         sink = self._outlet.sink()
         loop = self._make_loop(number, half, sink)
         loop.restore()
@@ -186,14 +187,17 @@ class KafkaWorker:
         return next((view for view in views if view is not None), None)
 
     def campaigns(self) -> list[CampaignView]:
-        """Return all campaigns, newest change first; none where the population half is not active."""
-        half = self.population.half if self.population else None
-        return half.campaigns() if half else []
+        """Return all campaigns known here, newest change first.
+
+        Those of several accounts are known where the population half is active, those of one where the account is.
+        """
+        views = [view for half in self._halves() for view in half.campaigns()]
+        return sorted(views, key=lambda view: -view.campaign.ts)
 
     def campaign(self, campaign_id: str) -> CampaignView | None:
         """Return one campaign, or None."""
-        half = self.population.half if self.population else None
-        return half.campaign(campaign_id) if half else None
+        views = (half.campaign(campaign_id) for half in self._halves())
+        return next((view for view in views if view is not None), None)
 
     def accounts_held(self) -> dict[int, int]:
         """Return how many accounts have state here, by partition."""
@@ -208,6 +212,10 @@ class KafkaWorker:
         if self.ingest and not self.ingest.assigned:
             return {"kafka": "waiting for partitions"}
         return {"kafka": "ok"}
+
+    def _halves(self) -> list[AccountHalf | PopulationHalf]:
+        population = self.population.half if self.population else None
+        return [*([population] if population else []), *(p.engine.half for p in self._partitions())]
 
     def _partitions(self) -> list[AccountPartition]:
         return list(self.ingest.partitions.values()) if self.ingest else []

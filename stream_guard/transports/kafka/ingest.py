@@ -163,12 +163,17 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
                 await partition.report()
                 await partition.sink.flush()
             self._flush_due = now + self._settings.flush_interval_s
-        for partition in self.partitions.values():
+        for number, partition in self.partitions.items():
+            if partition.idle(now):
+                self._commit_later(number, await partition.advance(now))
             if now >= partition.checkpoint_due:
                 await self._checkpoint(partition)
 
     async def _checkpoint(self, partition: AccountPartition) -> None:
-        self._committable[self._source(partition.partition)] = await partition.checkpoint()
+        self._commit_later(partition.partition, await partition.checkpoint())
+
+    def _commit_later(self, number: int, offset: int) -> None:
+        self._committable[self._source(number)] = offset
         self._to_commit.set()
 
     @Service.task

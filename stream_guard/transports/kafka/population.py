@@ -26,7 +26,7 @@ from stream_guard.engine import Outcome, PopulationHalf
 from stream_guard.errors import InvalidEvent, SnapshotError, StreamGuardError
 from stream_guard.events import DeadLetter
 from stream_guard.transports.base import Sink, Snapshot, SnapshotStore
-from stream_guard.transports.kafka.accounts import NEXT_OFFSET
+from stream_guard.transports.kafka.accounts import LAST_TS, NEXT_OFFSET
 from stream_guard.transports.kafka.broadcast import Broadcast, Inbox, clock_header
 from stream_guard.transports.kafka.settings import KafkaSettings, TopicNames
 from stream_guard.transports.kafka.sink import KafkaSink
@@ -106,10 +106,13 @@ class Population(Service):
             active.next_offset = message.offset + 1
             try:
                 outcome = active.half.process(message.value)
-            except StreamGuardError as error:
+            except (ValueError, StreamGuardError) as error:
                 await active.refuse(message.value, str(error), message.topic, message.partition, message.offset)
                 return
-            active.clock[int(message.key)] = int(dict(message.headers)[NEXT_OFFSET])
+            headers = dict(message.headers)
+            active.clock[int(message.key)] = int(headers[NEXT_OFFSET])
+            active.last_ts = max(active.last_ts, float(headers[LAST_TS]))
+            active.last_report_at = time.monotonic()
             await active.publish(outcome)
 
     async def keep_time(self) -> None:
@@ -117,9 +120,11 @@ class Population(Service):
         async with self._turn:
             if self.active is None:
                 return
+            now = time.monotonic()
             await self.active.hear()
+            advanced = now - self.active.last_report_at >= self._settings.idle_s and await self.active.advance(now)
             await self.active.flush()
-            if time.monotonic() >= self.active.snapshot_due:
+            if advanced or now >= self.active.snapshot_due:
                 await self._checkpoint(self.active)
 
     async def close(self) -> None:
@@ -174,6 +179,8 @@ class _Active:
     clock: dict[int, int] = field(default_factory=dict)
     next_offset: int = 0
     snapshot_due: float = 0.0
+    last_ts: float = 0.0
+    last_report_at: float = 0.0
     unacknowledged: list[Any] = field(default_factory=list)
 
     async def hear(self) -> None:
@@ -184,6 +191,16 @@ class _Active:
                 await self.refuse(notice.value, error.reason, notice.topic, notice.partition, notice.offset)
             else:
                 await self.publish(outcome)
+
+    async def advance(self, now: float) -> bool:
+        """Let time go on by as much as it has since the last report; return whether that led to anything."""
+        if not self.last_ts:
+            return False
+        self.last_ts += now - self.last_report_at
+        self.last_report_at = now
+        outcome = self.half.advance(self.last_ts)
+        await self.publish(outcome)
+        return bool(outcome.campaigns or outcome.alerts)
 
     async def publish(self, outcome: Outcome) -> None:
         await self._add(outcome, ())

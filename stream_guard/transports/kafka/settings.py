@@ -83,6 +83,8 @@ class KafkaSettings(Settings):
     """How often reports go to the population half, and what was written is waited for."""
     snapshot_interval_s: Annotated[float, Gt(0.0), Le(3_600.0)] = 10.0
     """How often each partition's state is saved and its offset committed: what is read again after a crash."""
+    idle_s: Annotated[float, Gt(0.0), Le(3_600.0)] = 5.0
+    """Seconds without an event after which the engine is told that time goes on, so that what is due expires."""
     commit_timeout_s: Annotated[float, Gt(0.0), Le(60.0)] = 5.0
     """How long a commit may take before it is given up; the next one covers it."""
     dead_letters_share_max: Annotated[float, Gt(0.0), Le(1.0)] | None = None
