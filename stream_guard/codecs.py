@@ -180,11 +180,13 @@ def _widen(kind: Any) -> Any:
 
 @cache
 def _lenient(kind: type[msgspec.Struct]) -> type[msgspec.Struct]:
-    fields = [
-        (f.name, _widen(f.type)) if f.required else (f.name, _widen(f.type), None if f.default == () else f.default)
-        for f in msgspec.structs.fields(kind)
-    ]
-    return msgspec.defstruct(f"{kind.__name__}OnTheWire", fields, namespace={"record": kind})
+    fields, widened = [], []
+    for f in msgspec.structs.fields(kind):
+        wide = _widen(f.type)
+        fields.append((f.name, wide) if f.required else (f.name, wide, None if f.default == () else f.default))
+        if wide != f.type:
+            widened.append(f.name)
+    return msgspec.defstruct(f"{kind.__name__}OnTheWire", fields, namespace={"record": kind, "widened": tuple(widened)})
 
 
 @cache
@@ -194,16 +196,13 @@ def _lenient_decoder(kind: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
 
 def _narrow(wide: Any, path: str = "$") -> Any:
     """Return the record of what came over the wire. Raises ValueError."""
-    fields = {}
-    for name in wide.__struct_fields__:
-        value = getattr(wide, name)
-        if value is None:
-            continue
+    fields = {name: value for name, value in msgspec.structs.asdict(wide).items() if value is not None}
+    for name in wide.widened:
+        value = fields.get(name)
         if isinstance(value, datetime):
-            value = value.timestamp()
-            if not 0 <= value <= TIME_MAX:
+            fields[name] = value.timestamp()
+            if not 0 <= fields[name] <= TIME_MAX:
                 raise ValueError(f"Expected a time from 1970 to 2100 - at `{path}.{name}`")
         elif isinstance(value, msgspec.Struct):
-            value = _narrow(value, f"{path}.{name}")
-        fields[name] = value
+            fields[name] = _narrow(value, f"{path}.{name}")
     return wide.record(**fields)
