@@ -8,5 +8,5 @@ from stream_guard.simulate import Scenario, stream
 
 @pytest.fixture(scope="session")
 def traffic():
-    """Half a day of a small population with a campaign in it: one payload an event."""
-    return [encode(event) for event, _ in stream(Scenario("hydra", accounts=60, days=0.5, volume=0.3))]
+    """Some hours of a small population with a loud campaign in it: one payload an event."""
+    return [encode(event) for event, _ in stream(Scenario("surge", accounts=20, days=0.2, volume=0.05))]

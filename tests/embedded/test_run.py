@@ -1,5 +1,6 @@
 """`stream-guard run` as a process: its sources, its stop, and kill -9 under load."""
 
+import asyncio
 import itertools
 import os
 import re
@@ -13,13 +14,15 @@ import time
 import httpx
 import pytest
 
+from stream_guard.app.run import run
 from stream_guard.codecs import decode_events, encode
+from stream_guard.config import Config
 from stream_guard.engine import Engine, Outcome
+from stream_guard.errors import SourceError, TransportError
 from stream_guard.events import RequestEvent
-from stream_guard.transports.journal import Journal, Kind
+from stream_guard.gateway.settings import ApiSettings
+from stream_guard.transports.journal import EmbeddedSettings, Journal, Kind
 from stream_guard.transports.sqlite import SqliteStore
-
-pytestmark = pytest.mark.anyio
 
 
 class Running:
@@ -58,11 +61,11 @@ class Running:
 def start(tmp_path):
     processes = []
 
-    def run(*options, **environment):
+    def begin(*options, **environment):
         processes.append(Running(tmp_path / "data", *options, **environment))
         return processes[-1]
 
-    yield run
+    yield begin
     for process in processes:
         if not process.process.stdout.closed:
             process.stop(signal.SIGKILL)
@@ -90,6 +93,7 @@ def send(http, payloads, acknowledged):
         pass
 
 
+@pytest.mark.anyio
 async def test_killed_under_load_it_has_lost_nothing_acknowledged_and_decided_nothing_twice(tmp_path, traffic, start):
     payloads, acknowledged = iter(traffic), []
     for kill_at in (len(traffic) // 4, len(traffic) // 2, len(traffic) * 3 // 4):
@@ -128,6 +132,7 @@ async def test_killed_under_load_it_has_lost_nothing_acknowledged_and_decided_no
     await store.close()
 
 
+@pytest.mark.anyio
 async def test_a_followed_file_is_read_once_through_rotation_and_restarts(tmp_path, start):
     log = tmp_path / "log"
 
@@ -158,7 +163,7 @@ async def test_a_followed_file_is_read_once_through_rotation_and_restarts(tmp_pa
     await store.close()
 
 
-async def test_standard_input_is_read_and_its_end_ends_nothing(start):
+def test_standard_input_is_read_and_its_end_ends_nothing(start):
     service = start("--stdin", stdin=subprocess.PIPE)
     service.process.stdin.write(event(1).decode() + "\n")
     service.process.stdin.flush()
@@ -169,37 +174,30 @@ async def test_standard_input_is_read_and_its_end_ends_nothing(start):
     assert service.http.get("/readyz").is_success
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_it_stops_cleanly_and_says_what_to_try(tmp_path, start, number):
-    service = start()
-    service.http.post("/v1/events", content=event(1), headers={"content-type": "application/x-ndjson"})
-    output = service.stop(number)
-
-    assert service.process.returncode == 0
-    assert "shadow mode" in output
-    assert "curl -s" in output
-    assert (tmp_path / "data" / "snapshots" / "partition-0.snapshot").exists()
-    assert "Traceback" not in (tmp_path / "stderr").read_text()
-
-
-def test_a_directory_in_use_and_a_port_in_use_are_told_in_one_line(tmp_path, start):
-    start()
-    command = [sys.executable, "-m", "stream_guard", "run", "--port", "0", "--data"]
-    done = subprocess.run([*command, tmp_path / "data"], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "in use by another process" in done.stderr
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        command[5] = str(taken.getsockname()[1])
-        done = subprocess.run([*command, tmp_path / "other"], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "cannot listen on 127.0.0.1 port" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_the_line_to_try_works_as_printed(start):
+def test_what_it_prints_works_and_it_stops_cleanly(tmp_path, start):
     service = start()
     output = [service.process.stdout.readline() for _ in range(5)]
+    assert "shadow mode" in output[0]
     for line in output[2:]:
         done = subprocess.run(line, shell=True, capture_output=True, text=True, check=True)  # noqa: S602 - that is the test
         assert done.stdout.startswith("{"), (line, done.stdout)
     assert '"allow"' in done.stdout
+
+    service.stop(signal.SIGINT)
+    assert service.process.returncode == 0
+    assert (tmp_path / "data" / "snapshots" / "partition-0.snapshot").exists()
+    assert "Traceback" not in (tmp_path / "stderr").read_text()
+
+
+@pytest.mark.anyio
+async def test_what_it_cannot_begin_with_is_told(tmp_path):
+    embedded = EmbeddedSettings(data_dir=str(tmp_path / "data"))
+    journal = Journal(tmp_path / "data" / "journal")
+    with pytest.raises(SourceError, match="in use by another process"):
+        await run(Config(embedded=embedded), asyncio.Event())
+    journal.close()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        config = Config(embedded=embedded, api=ApiSettings(port=taken.getsockname()[1]))
+        with pytest.raises(TransportError, match="cannot listen on 127"):
+            await run(config, asyncio.Event())
+    Journal(tmp_path / "data" / "journal").close()  # it has let go of it

@@ -74,12 +74,12 @@ async def test_questions(store, question, numbers):
 
 
 async def test_the_oldest_go_first(store):
-    for n in range(1000):
+    for n in range(300):
         await store.add(Outcome([decision(n)]), [])
         await store.flush()
     first, last = store.kept()
 
-    assert last == 1000
+    assert last == 300
     assert 100 <= last - first + 1 <= 164
     assert store.decisions(limit=1)[0].seq == first
 
