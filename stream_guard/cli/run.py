@@ -45,7 +45,8 @@ def run(
     from stream_guard.config import load
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    for noisy in ("uvicorn", "httpx"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
     settings = load(config)
     api = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = settings.model_copy(

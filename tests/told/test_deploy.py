@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from deployed import ALERTS, DASHBOARD, DEPLOY, QUERIES, RULES
+from deployed import ALERTS, DASHBOARD, DEPLOY, QUERIES, RULES, require_prometheus
 from typer.main import get_command
 
 from stream_guard import __version__
@@ -196,3 +196,11 @@ def test_a_metric_is_named_as_prometheus_asks(row):
     assert not row.unit or row.name.endswith(f"_{row.unit}")
     assert row.help.endswith(".")
     assert all(len(values) == len(row.labels) for values in row.starts)
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])
+def test_a_machine_without_prometheus_says_so_and_fails_only_in_ci(monkeypatch, ci, outcome):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("CI", ci)
+    with pytest.raises(outcome, match="Debian's package"):
+        require_prometheus()
