@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     seconds: Annotated[float, typer.Option(min=1, max=86_400, help="How long it runs.")] = 50.0,
-    accounts: Annotated[int, typer.Option(min=20, max=100_000, help="Honest accounts.")] = 3000,
+    accounts: Annotated[int, typer.Option(min=20, max=100_000, help="Honest accounts.")] = 2000,
     seed: Annotated[int, typer.Option(help="Another seed: other accounts, other texts.")] = 1,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Of the API; a free one if it is taken.")] = 8080,
     speed: Annotated[

@@ -10,7 +10,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from stream_guard.events import Decision, Reason
+from stream_guard.events import CampaignView, Decision, Reason
 
 if TYPE_CHECKING:
     from stream_guard.app.demo import Demo
@@ -141,7 +141,8 @@ class Screen:
         head = f"{linked:>4} of {active} at work  "
         curve = sparkline([one[1] for one in demo.growth], width - len(head), most=max(active, 1))
         yield _line(("truth ", "dim"), (head, "bold"), (curve[: max(0, width - len(head) - 6)], "red"))
-        lines = [f"- {one.accounts} accounts: {one.text}" for one in record.evidence][:evidence]
+        lines = [f"- {one.text}" for one in record.evidence][:evidence]
+        lines += [_brief(view) for view in found[1:]][: evidence - len(lines)]
         for line in lines + [""] * (evidence - len(lines)):
             yield _line(line)
 
@@ -175,6 +176,10 @@ class Screen:
         )
         yield _line(("ask it  ", "dim"), f"curl {demo.address}/v1/campaigns  (or /metrics)")
         yield _line(("Ctrl-C  ", "dim"), ("ends it with a summary of what was so far", "dim"))
+
+
+def _brief(view: CampaignView) -> str:
+    return f"also {view.campaign.campaign_id}  {len(view.accounts)} accounts  {view.campaign.shape}"
 
 
 def _line(*parts: str | tuple[str, str]) -> Text:

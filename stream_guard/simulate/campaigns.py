@@ -11,7 +11,7 @@ from stream_guard.simulate.honest import strangers
 from stream_guard.simulate.people import DAY_S, Rhythm
 from stream_guard.simulate.population import MODELS, Account, Label, World
 from stream_guard.simulate.talks import Crowd, Harvest, Injected, Replayed, Talker, Writer
-from stream_guard.simulate.text import Voice, harvest_template, topics_of
+from stream_guard.simulate.text import Exercises, harvest_template, topics_of
 
 Shape = Literal["narrow", "relay", "replayed"]
 
@@ -178,11 +178,11 @@ def _writers(world: World, plan: Plan, count: int) -> list[Writer]:
     rnd = world.rnd
     if plan.shape == "replayed":
         stock: list[tuple[str, int]] = []
-        voice, orders = _narrow(rnd), rnd.sample(vocabulary.TRANSCRIPTIONS, 2)
+        exercises, orders = Exercises(rnd, topics_of(rnd, 4)), rnd.sample(vocabulary.TRANSCRIPTIONS, 2)
         template = harvest_template(rnd).replace("{slot}", "{prompt}")
 
         def text(turn: int) -> str:
-            return template.replace("{prompt}", voice.request(3)) if turn == 0 else voice.request(1)
+            return template.replace("{prompt}", exercises.request()) if turn == 0 else exercises.request()
 
         return [
             Replayed(rnd, Talker(rnd, text, turns=2.0, thinks=1.0, median=900), orders, stock, me)
@@ -197,13 +197,8 @@ def _writers(world: World, plan: Plan, count: int) -> list[Writer]:
             writers.append(Injected(rnd, Crowd(rnd, crowd, agents, proxies), sub_prompt, rnd.uniform(0.05, 0.5)))
         return writers
     templates = [harvest_template(rnd) for _ in range(plan.templates)]
-    voice = _narrow(rnd)
-    return [Harvest(rnd, templates, voice) for _ in range(count)]
-
-
-def _narrow(rnd: random.Random) -> Voice:
-    """Return what fills a campaign's templates: few topics, from a source of its own."""
-    return Voice(rnd, topics_of(rnd, 4), part=0.9, edition=100 + rnd.randrange(10_000))
+    exercises = Exercises(rnd, topics_of(rnd, 4))
+    return [Harvest(rnd, templates, exercises) for _ in range(count)]
 
 
 def _member(world: World, plan: Plan, kit: Kit, writer: Writer, label: Label) -> Account:

@@ -1,5 +1,6 @@
 """The honest kinds: people, coders, applications, and those who look like a campaign and are none."""
 
+import functools
 import random
 from collections.abc import Callable
 
@@ -187,9 +188,15 @@ def viral_template(world: World, count: int) -> None:
     posted = world.at(rnd.uniform(0.1, 0.5) * world.days)
     for _ in range(count):
         found, often = posted + rnd.expovariate(1 / (0.25 * people.DAY_S)), rnd.uniform(0.1, 0.6)
+        wrap = functools.partial(within, template, standing=rnd.random() < 0.5)
 
-        def writer(text: Callable[[int], str], found: float = found, often: float = often) -> Writer:
-            return Either(rnd, Talker(rnd, text), Talker(rnd, within(template, text), turns=2.0), often, since=found)
+        def writer(
+            text: Callable[[int], str],
+            wrap: Callable[..., Callable[[int], str]] = wrap,
+            since: float = found,
+            often: float = often,
+        ) -> Writer:
+            return Either(rnd, Talker(rnd, text), Talker(rnd, wrap(text), turns=2.0), often, since)
 
         account = _person(world, "viral_template", writer)
         account.visits = [found + rnd.expovariate(1 / 600) for _ in range(rnd.randrange(2, 8))]

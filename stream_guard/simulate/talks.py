@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from stream_guard.events import Client
-from stream_guard.simulate.text import Codebase, Voice
+from stream_guard.simulate.text import Codebase, Exercises, Voice
 
 TALK_GAP_S = 2400.0
 """Silence that ends a talk."""
@@ -140,11 +140,11 @@ def coding(code: Codebase, voice: Voice, rnd: random.Random) -> Callable[[int], 
     return text
 
 
-def within(template: str, text: Callable[[int], str]) -> Callable[[int], str]:
-    """Return texts set into a template's {prompt}; later turns of a talk go without it."""
+def within(template: str, text: Callable[[int], str], *, standing: bool = False) -> Callable[[int], str]:
+    """Return texts set into a template's {prompt}: the first of each talk, or as a `standing` order all of them."""
 
     def made(turn: int) -> str:
-        return template.replace("{prompt}", text(turn)) if turn == 0 else text(turn)
+        return template.replace("{prompt}", text(turn)) if standing or turn == 0 else text(turn)
 
     return made
 
@@ -213,19 +213,17 @@ class Crowd:
 class Harvest:
     """A campaign's own requests: one template of a few times a slot, single turns, long answers."""
 
-    __slots__ = ("_rnd", "_templates", "_voice")
+    __slots__ = ("_exercises", "_rnd", "_templates")
 
-    def __init__(self, rnd: random.Random, templates: Sequence[str], voice: Voice) -> None:
-        self._rnd, self._templates, self._voice = rnd, templates, voice
+    def __init__(self, rnd: random.Random, templates: Sequence[str], exercises: Exercises) -> None:
+        self._rnd, self._templates, self._exercises = rnd, templates, exercises
 
     def ask(self, ts: float) -> Ask:  # noqa: ARG002 - a writer may not care when it is asked
         """Fill the slot of one template."""
         rnd = self._rnd
         template = self._templates[int(rnd.random() * len(self._templates))]
-        slot = self._voice.request(1 + int(rnd.random() * 4))
-        return Ask(
-            template.replace("{slot}", slot), None, length(rnd, 1400), conversation_id=conversation(rnd), harvest=True
-        )
+        prompt = template.replace("{slot}", self._exercises.request())
+        return Ask(prompt, None, length(rnd, 1400), conversation_id=conversation(rnd), harvest=True)
 
 
 class Injected:

@@ -279,3 +279,30 @@ def harvest_template(rnd: random.Random) -> str:
     lead = rnd.choice(words.LEADS).replace("{field}", rnd.choice(words.FIELDS))
     elicitation = rnd.choice(words.ELICITATIONS).replace("{tag}", tag)
     return f"{lead} {elicitation} {rnd.choice(words.FORMATS)}\n\n{rnd.choice(words.LABELS)} {{slot}}"
+
+
+class Exercises:
+    """What fills a campaign's templates: problems of a few topics.
+
+    Parameters
+    ----------
+    rnd
+        Where chance comes from.
+    topics
+        Names of English topics.
+
+    Examples
+    --------
+    >>> Exercises(random.Random(5), ["garden"]).request()
+    'In a trellis of mass 90 kg, heat flows to the organic tomato bed at 61 W. When does it rot? Give units.'
+    """
+
+    __slots__ = ("_rnd", "_topics")
+
+    def __init__(self, rnd: random.Random, topics: Sequence[str]) -> None:
+        self._rnd, self._topics = rnd, [words.TOPICS[topic] for topic in topics]
+
+    def request(self) -> str:
+        """Return one problem."""
+        rnd = self._rnd
+        return fill(rnd.choice(words.EXERCISES), rnd, rnd.choice(self._topics))

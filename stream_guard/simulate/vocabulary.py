@@ -335,6 +335,20 @@ FORMATS = _listed(
         "Close with 'FINAL:' and the answer alone. | End with a rubric of five points and grade your own solution against it. | "
         "Finally restate the answer in one sentence after '###'."
 )
+EXERCISES = _listed(
+    "{name} has {count} {a} {n} items and gives {count2} to {name2}. Each {n2} costs {count3}. How many {n} items remain, and what did {name2} pay? | "
+    "Let f be the {n} rate per {n2}. If f({count}) = {count2} and f doubles when {name} starts to {v}, determine f({count3}). | "
+    "A {a} {n} of length {count} meets a {a2} {n2} of length {count2}. Prove or refute: the {n} can {v} before the {n2} does. | "
+    "Given {count} {n} records, write a function that returns the {a} ones sorted by {n2}, in O(n log n). State its invariant. | "
+    "{name} claims that every {a} {n} must {v}. Construct a counterexample with {count} elements and justify each step. | "
+    "Two processes, {n} and {n2}, share {count} slots. Show a schedule in which {n} can {v} while {n2} starves after {count2} steps. | "
+    "Estimate how a {count} percent rise in {n} changes {n2} when supply is {a}; elasticity is 0.{count2}. | "
+    "Patient {name}, {count}, reports {a} symptoms after {count2} days with a {n}. Rank {count3} hypotheses by likelihood. | "
+    "Translate the rule 'no {a} {n} may {v} unless a {n2} is present' into first-order logic and negate it. | "
+    "In a {n} of mass {count} kg, heat flows to the {a} {n2} at {count2} W. When does it {v}? Give units. | "
+    "Party A sold a {a} {n} to {name}; on day {count} it began to {v}. Which remedies follow, and for how much of {count2}? | "
+    "Find all integers k below {count} for which {count2}k + {count3} is a {n} number in the sense of {name}."
+)
 LABELS = ("Task:", "Item:", "Problem:", "Input:", "Exercise:", "Question:")
 TAGS = ("trace", "workings", "full_steps", "thoughts_log", "derivation", "scratchpad")
 INJECTIONS = (
