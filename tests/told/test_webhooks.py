@@ -3,8 +3,12 @@
 import asyncio
 import base64
 import contextlib
+import json
 import re
+import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -293,6 +297,36 @@ async def test_what_was_flushed_outlives_a_crash_and_what_was_delivered_is_not_s
         await one.make(decision(1), decision(2))
         await one.deliver()
     assert sorted(m.id for m in receiver.received) == sorted(message_id("bans", de) for de in ("de_1", "de_2"))
+
+
+_KILLED = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from stream_guard.engine import Outcome
+from stream_guard.events import Decision
+from stream_guard.transports.webhooks.outbox import WebhookOutbox
+from stream_guard.transports.webhooks.settings import WebhookSettings
+
+async def main():
+    outbox = WebhookOutbox(Path(sys.argv[1]), WebhookSettings.model_validate_json(sys.argv[2]))
+    await outbox.add(Outcome(decisions=[Decision("de_1", 1.0, "a1", "throttle", 0.9, (), "p1", False)]), ())
+    await outbox.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_process_killed_between_flush_and_delivery_loses_nothing(told, tmp_path):
+    with WebhookReceiver([NEW]) as receiver:
+        settings = json.dumps({"endpoints": [{"name": "bans", "url": receiver.url, "secrets": [NEW]}]})
+        killed = await asyncio.to_thread(
+            subprocess.run, [sys.executable, "-c", _KILLED, tmp_path / "webhooks.db", settings], check=False
+        )
+        assert killed.returncode == -signal.SIGKILL
+        assert not receiver.received
+        await told(endpoint(receiver.url)).deliver()
+    assert [message.id for message in receiver.received] == [message_id("bans", "de_1")]
 
 
 async def test_a_crash_after_the_answer_repeats_the_message_recognisably(told):
