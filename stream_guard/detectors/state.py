@@ -3,7 +3,8 @@
 River's state is pickled, but no class is ever named to the unpickler: every object is written as a call of `rebuild`
 with the name of its class and its plain state, `rebuild` looks the name up in `CLASSES`, and it is the only thing that
 the unpickler can find. So bytes can make objects of these classes and plain values, and nothing else: not import, not
-call, not even change an attribute of a class.
+call, not even change an attribute of a class. Of the pickle machine's instructions only those are accepted that `dump`
+has a use for: none that sets attributes, or that addresses a memo (of which one byte could ask for gigabytes).
 
     magic, format, version of River, length, sha256 of all of that and of the pickle | pickle
 """
@@ -12,6 +13,7 @@ import copyreg
 import hashlib
 import io
 import pickle
+import pickletools
 import random
 import struct
 from collections.abc import Iterator
@@ -60,6 +62,16 @@ CLASSES: Final[dict[str, type[Any]]] = {
     )
 }
 """Every class that state may hold, by its full name."""
+OPCODES: Final = frozenset(
+    (  # noqa: SIM905
+        "PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 LONG4 BINFLOAT "  # plain values,
+        "SHORT_BINUNICODE BINUNICODE BINUNICODE8 SHORT_BINBYTES BINBYTES BINBYTES8 "
+        "EMPTY_DICT SETITEM SETITEMS EMPTY_LIST APPEND APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 "  # containers,
+        "STACK_GLOBAL REDUCE"  # and a call of `rebuild`
+    ).split()
+)
+ARGUMENT_MAX: Final = 10_000
+"""Largest number to make a class with: River's compiled part asks for memory by them, and dies if it gets none."""
 
 
 def _flat(trees: anomaly.HalfSpaceTrees) -> dict[str, Any]:
@@ -96,6 +108,8 @@ class _Rebuild:
 
     def __call__(self, name: str, arguments: tuple[Any, ...], state: Any) -> Any:
         cls: Any = CLASSES[name]
+        if any(isinstance(argument, int) and argument > ARGUMENT_MAX for argument in arguments):
+            raise SnapshotError(f"{name} would be made with {arguments}")
         made = cls.__new__(cls, *arguments)
         if cls is anomaly.HalfSpaceTrees:
             state = _grown(state)
@@ -182,8 +196,15 @@ def _body(state: bytes) -> bytes:
     return body
 
 
+def _scan(body: bytes) -> None:
+    for opcode, _, at in pickletools.genops(body):
+        if opcode.name not in OPCODES:
+            raise SnapshotError(f"the state of detectors is foreign: instruction {opcode.name} at {at}")
+
+
 def _unpickle(body: bytes) -> Any:
     try:
+        _scan(body)
         return _Unpickler(io.BytesIO(body)).load()
     except (SnapshotError, KeyboardInterrupt, SystemExit):
         raise
