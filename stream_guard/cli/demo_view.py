@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -71,9 +71,9 @@ def action(decision: Decision) -> str:
     if decision.action != "throttle" or decision.limit_rpm is None:
         return decision.action
     if decision.limit_rpm >= 1:
-        return f"throttle to {decision.limit_rpm:g}/min"
+        return f"throttle {decision.limit_rpm:g}/min"
     per_hour = decision.limit_rpm * 60
-    return f"throttle to {per_hour:.2g}/h" if per_hour >= 1 else f"throttle to {per_hour * 24:.2g}/day"
+    return f"throttle {per_hour:.2g}/h" if per_hour >= 1 else f"throttle {per_hour * 24:.2g}/day"
 
 
 def why(decision: Decision) -> str:
@@ -149,13 +149,13 @@ class Screen:
     def _decisions(self, lines: int) -> Iterable[Text | Rule]:
         demo = self._demo
         yield Rule(f"decisions: {demo.decisions:,}", style="dim", align="left")
-        shown = list(demo.latest)[-lines:][::-1]
-        for decision in shown:
+        shown = list(islice(_together(reversed(demo.latest)), lines))
+        for decision, others in shown:
             yield _line(
                 (f"{datetime.fromtimestamp(decision.ts, UTC):%H:%M} ", "dim"),
-                f"{decision.account_id[:16]} ",
-                (f"{action(decision)} ", "yellow"),
-                (f"risk {decision.risk:.2f} ", "bold"),
+                decision.account_id[:16],
+                (f" +{others}" if others else "", "bold"),
+                (f"  {action(decision)}  ", "yellow"),
                 why(decision),
             )
         for _ in range(lines - len(shown)):
@@ -176,6 +176,15 @@ class Screen:
         )
         yield _line(("ask it  ", "dim"), f"curl {demo.address}/v1/campaigns  (or /metrics)")
         yield _line(("Ctrl-C  ", "dim"), ("ends it with a summary of what was so far", "dim"))
+
+
+def _together(decisions: Iterable[Decision]) -> Iterable[tuple[Decision, int]]:
+    """Gather neighbours that were made at one moment about one campaign: the first, and how many others."""
+    for _, same in groupby(
+        decisions, key=lambda d: (d.ts, d.campaign_id, action(d)) if d.campaign_id else d.decision_id
+    ):
+        first, *others = same
+        yield first, len(others)
 
 
 def _brief(view: CampaignView) -> str:
@@ -241,7 +250,8 @@ def _found(demo: "Demo", active: int) -> str:
     if not active:
         return "nothing was there to be found" + (f", yet {_campaigns(len(demo.campaigns))}" if demo.campaigns else "")
     linked = f"{score.hidden_linked} of {active} accounts that were at work ({share(score.hidden_linked, active)})"
-    wrong = f"; {_campaigns(len(score.false_campaigns))} of honest accounts" if score.false_campaigns else ""
+    honest = len(score.linked_honest)
+    wrong = f"; wrongly {honest} honest account{'' if honest == 1 else 's'} too" if honest else ""
     return f"{linked}, in {_campaigns(len(score.true_campaigns))}{wrong}"
 
 
@@ -258,6 +268,6 @@ def _honest(demo: "Demo") -> str:
 NEXT = """\
 Next
   stream-guard simulate relay --out events.jsonl    other traffic (--list)
-  stream-guard replay events.jsonl --out decided    decide about it, or about yours
-  stream-guard run                                  beside your gateway, over HTTP
+  stream-guard replay events.jsonl --out decided    decide about it, or yours
+  stream-guard run                                  beside your gateway
   stream-guard demo --scenario succession --seed 7  another campaign"""

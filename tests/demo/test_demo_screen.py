@@ -70,9 +70,9 @@ def test_the_same_traffic_gives_the_same_line_of_progress_and_summary(ended):
 @pytest.mark.parametrize(
     ("name", "limit_rpm", "words"),
     [
-        ("throttle", 30.0, "throttle to 30/min"),
-        ("throttle", 0.5, "throttle to 30/h"),
-        ("throttle", 0.01, "throttle to 14/day"),
+        ("throttle", 30.0, "throttle 30/min"),
+        ("throttle", 0.5, "throttle 30/h"),
+        ("throttle", 0.01, "throttle 14/day"),
         ("suspend", None, "suspend"),
     ],
 )
