@@ -207,7 +207,11 @@ class AccountHalf:
                 campaign_id, campaign_risk = cid, risk
                 reasons = (*why, *reasons) if solo >= 0.3 else why
         clears = "no further request that carries the campaign's text" if campaign_id else "use as usual for the plan until the decision expires"
-        decision = self._policy.decide(Assessment(name, None, ts, solo, campaign_id, campaign_risk, reasons, clears), len(self._accounts))
+        allowed = bool(self._accounts.state["flags"][row] & ALLOWLISTED)
+        assessment = Assessment(
+            name, None, ts, solo, campaign_id, campaign_risk, reasons, clears, allowlisted=allowed
+        )
+        decision = self._policy.decide(assessment, len(self._accounts))
         if max(solo, campaign_risk) >= 0.5:
             self._accounts.state["flags"][row] |= SUSPECT
         if decision is None:
@@ -252,9 +256,11 @@ class AccountHalf:
         """Take one record from outside; may end or make decisions."""
         out = Outcome()
         if isinstance(lesson, Feedback):
-            if lesson.account_id in self._accounts.rows:
-                self._judge.learn(self._accounts.state[self._accounts.rows[lesson.account_id]], malicious=lesson.label == "malicious")
-            out.decisions += self._policy.learn(lesson)
+            row = self._accounts.rows.get(lesson.account_id or "")
+            state = None if row is None else self._accounts.state[row]
+            if state is not None:
+                self._judge.learn(state, malicious=lesson.label == "malicious")
+            out.decisions += self._policy.learn(lesson, allowlisted=state is not None and bool(state["flags"] & ALLOWLISTED))
         elif isinstance(lesson, AccountUpdate):
             self._note_facts(self._accounts.row(lesson.account_id), lesson.facts, lesson.org_id)
         elif isinstance(lesson, Enforcement) and lesson.account_id in self._accounts.rows:
