@@ -1,6 +1,6 @@
 """A worker whose halves follow rules so simple that a test knows every record to come.
 
-Real worker, real broker; only the judgement is a fake. Run as `python rules.py CONFIG.yaml HALVES`.
+Real worker, real broker; only the judgement is a fake.
 
 - every tenth request of an account is a decision `tenth-ACCOUNT-COUNT`;
 - a third account that sends the same prompt makes a campaign `campaign-PROMPT`; later ones join it;
@@ -10,11 +10,13 @@ Real worker, real broker; only the judgement is a fake. Run as `python rules.py 
 """
 
 import logging
-import sys
+import os
 from pathlib import Path
 
 import msgspec
 
+from stream_guard.app.kafka import make_worker
+from stream_guard.config import load
 from stream_guard.engine import Outcome
 from stream_guard.events import AccountUpdate, AccountView, Alert, Campaign, Decision, Feedback
 
@@ -128,15 +130,11 @@ class PopulationRules:
         self.members = msgspec.json.decode(state)
 
 
-def main(config, halves):
-    from stream_guard.app.kafka import make_worker
-    from stream_guard.config import load
-
+def main(config, halves, log):
+    """Be a worker: what it says goes to the file `log`."""
+    with Path(log).open("ab") as out:
+        os.dup2(out.fileno(), 1)
+        os.dup2(out.fileno(), 2)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("aiokafka").setLevel(logging.WARNING)
-    worker = make_worker(load(Path(config)).kafka, AccountRules, PopulationRules, halves=halves.split(","))
-    worker.run()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    make_worker(load(Path(config)).kafka, AccountRules, PopulationRules, halves=halves.split(",")).run()
