@@ -47,7 +47,7 @@ SHOW_S = 0.2
 SAMPLES = 240
 """Points of the curves that are kept."""
 
-WARM_UP_EVENTS = 1500
+WARM_UP_EVENTS = 2000
 
 
 @dataclass(frozen=True)
@@ -277,9 +277,14 @@ class _Counts(WorkerMetrics):
 
 
 def warm_up() -> None:
-    """Compile the kernels before the clock runs: the first time on a machine this takes some seconds."""
+    """Compile the kernels before the clock runs: the first time on a machine this takes some ten seconds.
+
+    A small stream goes through an engine of its own for long enough that a campaign is found in it.
+    """
     engine = Engine(EngineSettings(shadow=False))
-    engine.process([event for event, _ in islice(Traffic(Scenario("hydra", accounts=200)), WARM_UP_EVENTS)])
+    source = iter(Traffic(Scenario("hydra", accounts=150, volume=0.4)))
+    for _ in range(WARM_UP_EVENTS // BATCH_EVENTS_MAX):
+        engine.process([event for event, _ in islice(source, BATCH_EVENTS_MAX)])
 
 
 async def _first(running: "asyncio.Task[None]", event: asyncio.Event) -> None:

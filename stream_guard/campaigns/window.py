@@ -89,7 +89,8 @@ def _rehash(old_keys, keep, old_kmv, old_first_ts, keys, kmv, first_ts):  # type
         if keep[i]:
             slot = find(keys, old_keys[i])
             keys[slot] = old_keys[i]
-            kmv[slot] = old_kmv[i]
+            for j in range(KMV):  # element by element: a row's assignment takes four seconds to compile
+                kmv[slot, j] = old_kmv[i, j]
             first_ts[slot] = old_first_ts[i]
 
 
