@@ -29,11 +29,7 @@ FACTS_IN_WORDS = {
     "top_limit": "of their requests have the one same output limit",
     "top_model": "of their requests ask for the one same model",
     "small_plan": "of the accounts are on a small plan",
-    "young": "of the accounts were made in the week before",
     "independent": "of the accounts share no organisation with another one",
-    "reasoning": "of their requests ask for written-out reasoning",
-    "judge": "of their requests set up a grader",
-    "refused": "of their requests are refused",
     "mostly": "of the accounts do hardly anything else",
 }
 """Features that are shares, as a person reads them in evidence."""
@@ -88,7 +84,19 @@ class Registry:
             members, ones = np.array(accounts), np.ones(len(accounts))
             crossings = np.array([joins.crossings[account] for account in accounts])
             score = self.settings.convict + 2.0 + np.log2(crossings.mean())
-            found.append(Cluster(none, members, ones, crossings, float(score), judge.CENTRE, judge.USUAL, none.astype(np.int64), "joined"))
+            found.append(
+                Cluster(
+                    none,
+                    members,
+                    ones,
+                    crossings,
+                    float(score),
+                    judge.CENTRE,
+                    judge.USUAL,
+                    none.astype(np.int64),
+                    "joined",
+                )
+            )
         return found
 
     def _known(self, cluster: Cluster, alive: list[Live]) -> list[Live]:
@@ -176,7 +184,10 @@ class Registry:
         n = len(cluster.members)
         if cluster.shape == "joined":
             text = f"{n} accounts of no common organisation send back reasoning items of each other's conversations"
-            return (Evidence("reasoning", text, n, float(cluster.carried.mean()), 0.0, example_accounts=examples), *self._infrastructure(cluster, window))
+            return (
+                Evidence("reasoning", text, n, float(cluster.carried.mean()), 0.0, example_accounts=examples),
+                *self._infrastructure(cluster, window),
+            )
         out = [
             Evidence(
                 "template",
