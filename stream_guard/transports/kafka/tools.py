@@ -213,7 +213,8 @@ def _campaign(c: Campaign) -> Iterator[str]:
         f"{c.exchanges:,} exchanges since {_time(c.first_seen)}, risk {c.risk:.2f}"
     )
     for e in c.evidence:
-        yield f"{e.kind}: {e.text} ({e.accounts} accounts, such as {', '.join(e.example_accounts[:3])})"
+        such_as = f", such as {', '.join(e.example_accounts[:3])}" if e.example_accounts else ""
+        yield f"{e.kind}: {e.text} ({e.accounts} accounts{such_as})"
 
 
 def _dead_letter(d: DeadLetter) -> Iterator[str]:
