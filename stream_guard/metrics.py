@@ -19,7 +19,7 @@ import prometheus_client as prometheus
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector
 
 from stream_guard import __version__
-from stream_guard.engine import Outcome
+from stream_guard.engine import Baseline, Outcome
 from stream_guard.events import Action, CampaignView, DeadLetter, RequestEvent, Severity
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -113,6 +113,16 @@ ALERTS = Counter(
     "Alerts raised: about a campaign, an action on an account, a drift of the population, a spent budget.",
     ("kind", "severity"),
     starts=tuple(product(("budget", "campaign", "drift", *get_args(Action)[1:]), get_args(Severity))),
+)
+SIGNAL_USUAL = Gauge(
+    "stream_guard_signal_usual",
+    "What is usual in the population: the median of each signal, in the signal's unit.",
+    ("partition", "signal"),
+)
+BASELINE_SHIFT = Gauge(
+    "stream_guard_baseline_shift",
+    "How far what is usual has gone from the baseline, in its spreads (median to 10 % tail); absent until there is one.",
+    ("partition", "signal"),
 )
 HTTP_REQUESTS = Counter(
     "stream_guard_http_requests_total",
@@ -324,6 +334,20 @@ def watch_campaigns(metrics: Metrics, campaigns: Callable[[], Sequence[CampaignV
 
     metrics.watch(CAMPAIGNS, lambda: {(): len(campaigns())})
     metrics.watch(CAMPAIGN_ACCOUNTS, sizes)
+
+
+def watch_baselines(metrics: Metrics, baselines: Callable[[], Mapping[int, Mapping[str, Baseline]]]) -> None:
+    """Export, by partition and signal, what is usual and how far it has gone from the baseline."""
+
+    def usual() -> dict[tuple[str, ...], float]:
+        return {(str(p), signal): of.usual for p, signals in baselines().items() for signal, of in signals.items()}
+
+    def shift() -> dict[tuple[str, ...], float]:
+        signals = ((str(p), signal, of.shift) for p, signals in baselines().items() for signal, of in signals.items())
+        return {(partition, signal): moved for partition, signal, moved in signals if moved is not None}
+
+    metrics.watch(SIGNAL_USUAL, usual)
+    metrics.watch(BASELINE_SHIFT, shift)
 
 
 class WebhookMetrics:

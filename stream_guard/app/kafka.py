@@ -106,7 +106,9 @@ def make_service(config: Config, *, halves: Collection[Half] = _BOTH, api: bool 
         account_sinks=(*telling.sinks, _Remembered(ring)),
         population_sinks=(*telling.sinks, _Counted(telling.metrics)),
     )
-    telling.watch(accounts=worker.accounts_held, backlog=worker.backlog, campaigns=worker.campaigns)
+    telling.watch(
+        accounts=worker.accounts_held, backlog=worker.backlog, campaigns=worker.campaigns, baselines=worker.baselines
+    )
     worker.services.append(_Deliveries(telling))
     if api:
         worker.services.append(_Api(WorkerAnswers(worker, ring), config.api, telling.metrics))

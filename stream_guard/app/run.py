@@ -58,7 +58,10 @@ async def run(
     engine = Engine(config.engine)
     service = EmbeddedService(engine, config.embedded, sinks=telling.sinks, observer=telling.observer)
     telling.watch(
-        accounts=lambda: {0: engine.accounts_held}, backlog=lambda: {0: service.pending}, campaigns=service.campaigns
+        accounts=lambda: {0: engine.accounts_held},
+        backlog=lambda: {0: service.pending},
+        campaigns=service.campaigns,
+        baselines=lambda: {0: engine.baseline()},
     )
     telling.watch_journal(directory / "journal")
     started, halt = asyncio.Event(), asyncio.Event()

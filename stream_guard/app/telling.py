@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from stream_guard.engine import Baseline
 from stream_guard.events import CampaignView
 from stream_guard.metrics import (
     ACCOUNTS,
@@ -12,6 +13,7 @@ from stream_guard.metrics import (
     Metrics,
     WebhookMetrics,
     WorkerMetrics,
+    watch_baselines,
     watch_campaigns,
 )
 from stream_guard.transports.base import Sink
@@ -63,11 +65,13 @@ class Telling:
         accounts: Callable[[], Mapping[int, int]],
         backlog: Callable[[], Mapping[int, int]],
         campaigns: Callable[[], Sequence[CampaignView]],
+        baselines: Callable[[], Mapping[int, Mapping[str, Baseline]]],
     ) -> None:
-        """Export, by partition, how many accounts are held and how many events wait; and the campaigns."""
+        """Export, by partition, how many accounts are held, how many events wait, what is usual; and the campaigns."""
         self.metrics.watch(ACCOUNTS, lambda: {(str(number),): held for number, held in accounts().items()})
         self.metrics.watch(BACKLOG, lambda: {(str(number),): waiting for number, waiting in backlog().items()})
         watch_campaigns(self.metrics, campaigns)
+        watch_baselines(self.metrics, baselines)
 
     def watch_journal(self, directory: Path) -> None:
         """Export how large the journal in a directory is."""

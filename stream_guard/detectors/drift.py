@@ -70,6 +70,11 @@ class PopulationDrift:
         self._since: dict[str, float] = {}
         self._means: dict[str, float] = {}
 
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The features that are watched, sorted."""
+        return tuple(self._windows)
+
     def learn_one(self, x: Features, ts: float) -> list[Drift]:
         """Learn one account at event time `ts`; return the drifts to tell. Raises ValueError, having learnt nothing."""
         refuse_non_finite({**x, "ts": ts})

@@ -16,5 +16,6 @@ from stream_guard.engine.account_half import AccountHalf
 from stream_guard.engine.embedded import Engine
 from stream_guard.engine.outcome import EngineSettings, Lesson, Outcome
 from stream_guard.engine.population_half import PopulationHalf
+from stream_guard.engine.solo import Baseline
 
-__all__ = ["AccountHalf", "Engine", "EngineSettings", "Lesson", "Outcome", "PopulationHalf"]
+__all__ = ["AccountHalf", "Baseline", "Engine", "EngineSettings", "Lesson", "Outcome", "PopulationHalf"]

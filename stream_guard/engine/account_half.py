@@ -8,12 +8,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_guard import signals
 from stream_guard.accounts import ALLOWLISTED, HAS_FACTS, PUBLIC_MAIL, SUSPECT, Accounts, Columns
 from stream_guard.campaigns.report import FACTS, SIGHTING, SIGHTINGS_A_DAY, TIERS, Report, pack
 from stream_guard.engine.intake import Intake, SystemText
 from stream_guard.engine.outcome import EngineSettings, Lesson, Outcome
-from stream_guard.engine.solo import SoloJudge
+from stream_guard.engine.solo import Baseline, SoloJudge
 from stream_guard.engine.state import seal, unseal
 from stream_guard.engine.verdicts import Verdict, unpack_verdict
 from stream_guard.errors import SnapshotError
@@ -29,7 +28,6 @@ from stream_guard.events import (
     Feedback,
     Reason,
     RequestEvent,
-    SignalReading,
 )
 from stream_guard.policy import Alerts, Assessment, Policy
 from stream_guard.sketch import FINGERPRINTS
@@ -131,7 +129,10 @@ class AccountHalf:
     def _note_facts(self, row: int, facts: AccountFacts | None, org_id: str | None) -> None:
         state, hashed = self._accounts.state, self._intake.hash
         flags = int(state["flags"][row]) | HAS_FACTS
-        if org_id in self.settings.policy.allow_orgs or self._accounts.names[row] in self.settings.policy.allow_accounts:
+        if (
+            org_id in self.settings.policy.allow_orgs
+            or self._accounts.names[row] in self.settings.policy.allow_accounts
+        ):
             flags |= ALLOWLISTED
         state["org"][row] = hashed(org_id)
         if facts is not None:
@@ -168,7 +169,9 @@ class AccountHalf:
                 if row not in judged and name in self._members:
                     self._decide(name, 0.0, (), ts, out)
         drifts = self._judge.learn_one(state[due], ts)
-        out.alerts += [alert for d in drifts if (alert := self._alerts.of_drift(d.signal, d.ts, d.before, d.after)) is not None]
+        out.alerts += [
+            alert for d in drifts if (alert := self._alerts.of_drift(d.signal, d.ts, d.before, d.after)) is not None
+        ]
         self._accounts.make_room(STEP_EVENTS)
         if self.on_step is not None:
             self.on_step(out)
@@ -177,11 +180,28 @@ class AccountHalf:
     def _report(self, seen: NDArray[np.void], touched: NDArray[np.int64], due: NDArray[np.int64], ts: float) -> bytes:
         state, names = self._accounts.state[touched], self._accounts.names
         facts = np.zeros(len(touched), FACTS)
-        for name in ("created_at", "first_ts", "last_ts", "org", "mail", "payment", "requests", "entitlement", "tokens_day", "day", "tier", "pathway"):
+        for name in (
+            "created_at",
+            "first_ts",
+            "last_ts",
+            "org",
+            "mail",
+            "payment",
+            "requests",
+            "entitlement",
+            "tokens_day",
+            "day",
+            "tier",
+            "pathway",
+        ):
             facts[name] = state[name]
         facts["public_mail"] = (state["flags"] & PUBLIC_MAIL) > 0
         systems, local = np.unique(seen["system"], return_inverse=True)
-        prints = np.stack([self._pending_systems[h] for h in systems.tolist()]) if len(systems) else np.zeros((0, FINGERPRINTS), np.uint32)
+        prints = (
+            np.stack([self._pending_systems[h] for h in systems.tolist()])
+            if len(systems)
+            else np.zeros((0, FINGERPRINTS), np.uint32)
+        )
         sightings = seen.copy()
         sightings["account"], sightings["system"] = np.searchsorted(touched, seen["account"]), local
         place = {str(names[row]): i for i, row in enumerate(touched.tolist())}
@@ -206,11 +226,13 @@ class AccountHalf:
             if risk > campaign_risk:
                 campaign_id, campaign_risk = cid, risk
                 reasons = (*why, *reasons) if solo >= 0.3 else why
-        clears = "no further request that carries the campaign's text" if campaign_id else "use as usual for the plan until the decision expires"
-        allowed = bool(self._accounts.state["flags"][row] & ALLOWLISTED)
-        assessment = Assessment(
-            name, None, ts, solo, campaign_id, campaign_risk, reasons, clears, allowlisted=allowed
+        clears = (
+            "no further request that carries the campaign's text"
+            if campaign_id
+            else "use as usual for the plan until the decision expires"
         )
+        allowed = bool(self._accounts.state["flags"][row] & ALLOWLISTED)
+        assessment = Assessment(name, None, ts, solo, campaign_id, campaign_risk, reasons, clears, allowlisted=allowed)
         decision = self._policy.decide(assessment, len(self._accounts))
         if max(solo, campaign_risk) >= 0.5:
             self._accounts.state["flags"][row] |= SUSPECT
@@ -226,7 +248,9 @@ class AccountHalf:
     def _campaign_of_one(self, decision: Decision) -> Campaign:
         """Name an account that harvests by itself."""
         name, state = decision.account_id, self._accounts.state[self._accounts.rows[decision.account_id]]
-        evidence = tuple(Evidence(r.signal, r.text, 1, r.observed, r.usual, r.inference, (name,)) for r in decision.reasons)
+        evidence = tuple(
+            Evidence(r.signal, r.text, 1, r.observed, r.usual, r.inference, (name,)) for r in decision.reasons
+        )
         campaign = Campaign(
             "ca_" + hashlib.blake2b(f"solo {name}".encode(), digest_size=8).hexdigest(), decision.ts, (name,), 1, decision.risk, "solo",
             int(state["requests"]), float(state["first_ts"]), evidence,
@@ -260,7 +284,9 @@ class AccountHalf:
             state = None if row is None else self._accounts.state[row]
             if state is not None:
                 self._judge.learn(state, malicious=lesson.label == "malicious")
-            out.decisions += self._policy.learn(lesson, allowlisted=state is not None and bool(state["flags"] & ALLOWLISTED))
+            out.decisions += self._policy.learn(
+                lesson, allowlisted=state is not None and bool(state["flags"] & ALLOWLISTED)
+            )
         elif isinstance(lesson, AccountUpdate):
             self._note_facts(self._accounts.row(lesson.account_id), lesson.facts, lesson.org_id)
         elif isinstance(lesson, Enforcement) and lesson.account_id in self._accounts.rows:
@@ -297,18 +323,18 @@ class AccountHalf:
         if row is None:
             return None
         state = self._accounts.state[row : row + 1]
-        read = signals.read(state)
         risks, _ = self._judge.assess(state)
         campaigns = self._members.get(account_id, {})
-        readings = tuple(
-            SignalReading(s.name, round(float(read[s.name][0]), 6), round(self._judge.usual(s.name), 6), self._judge.unusualness(s.name, float(read[s.name][0])), s.unit)
-            for s in signals.SIGNALS
-        )
+        (readings,) = self._judge.readings(state)
         return AccountView(
             account_id, max([risks[0], *(risk for risk, _ in campaigns.values())]), int(state["requests"][0]), float(state["first_ts"][0]),
             float(state["last_ts"][0]), readings, tuple(campaigns), self._policy.check(account_id, max(self._clock, float(state["last_ts"][0]))),
             bool(state["flags"][0] & ALLOWLISTED),
         )  # fmt: skip
+
+    def baseline(self) -> dict[str, Baseline]:
+        """Return for each signal what is usual here, and how far that has gone from the baseline."""
+        return self._judge.baseline()
 
     def campaigns(self) -> list[CampaignView]:
         """Return the campaigns of one account, newest first; those of several are the population half's."""
@@ -323,7 +349,7 @@ class AccountHalf:
         pending = np.concatenate(self._pending) if self._pending else np.zeros(0, SIGHTING)
         state: dict[str, Any] = {
             "kind": "account half", "accounts": self._accounts.dump(), "policy": self._policy.snapshot(), "alerts": self._alerts.snapshot(),
-            "judge": self._judge.snapshot(), "members": self._members, "solo": list(self._solo.values()), "clock": self._clock,
+            "judge": self._judge.snapshot(), "baseline": self.settings.baseline, "members": self._members, "solo": list(self._solo.values()), "clock": self._clock,
             "step_began": self._step_began, "serial": self._serial, "pending": pending.tobytes(), "pending_events": self._pending_events,
             "systems": {str(h): p.tobytes() for h, p in self._pending_systems.items()}, "items": self._pending_items, "reports": self._reports,
             "models": {str(code): name for code, name in self._intake.models.items()},
@@ -338,8 +364,12 @@ class AccountHalf:
             self._policy.restore(saved["policy"])
             self._alerts.restore(saved["alerts"])
             self._judge.restore(saved["judge"])
+            if saved["baseline"] != self.settings.baseline:
+                self._judge.freeze()
             self._members = msgspec.convert(saved["members"], dict[str, dict[str, tuple[float, tuple[Reason, ...]]]])
-            self._solo = {view.campaign.campaign_id: view for view in msgspec.convert(saved["solo"], list[CampaignView])}
+            self._solo = {
+                view.campaign.campaign_id: view for view in msgspec.convert(saved["solo"], list[CampaignView])
+            }
             self._clock, self._step_began, self._serial = saved["clock"], saved["step_began"], saved["serial"]
             pending = np.frombuffer(saved["pending"], SIGHTING)
             self._pending, self._pending_events = ([pending] if len(pending) else []), saved["pending_events"]

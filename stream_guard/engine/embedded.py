@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from stream_guard.engine.account_half import AccountHalf
 from stream_guard.engine.outcome import EngineSettings, Lesson, Outcome
 from stream_guard.engine.population_half import PopulationHalf
+from stream_guard.engine.solo import Baseline
 from stream_guard.engine.state import seal, unseal
 from stream_guard.errors import SnapshotError
 from stream_guard.events import AccountView, CampaignView, Decision, RequestEvent
@@ -52,6 +53,10 @@ class Engine:
         """Return what is known of an account, or None."""
         return self._accounts.account(account_id)
 
+    def baseline(self) -> dict[str, Baseline]:
+        """Return for each signal what is usual, and how far that has gone from the baseline."""
+        return self._accounts.baseline()
+
     def campaigns(self) -> list[CampaignView]:
         """Return all campaigns held, newest change first."""
         return sorted([*self._population.campaigns(), *self._accounts.campaigns()], key=lambda view: -view.campaign.ts)
@@ -67,7 +72,9 @@ class Engine:
 
     def snapshot(self) -> bytes:
         """Return the whole state of both halves; `restore` of it makes an equal engine."""
-        return seal({"kind": "engine", "accounts": self._accounts.snapshot(), "population": self._population.snapshot()})
+        return seal(
+            {"kind": "engine", "accounts": self._accounts.snapshot(), "population": self._population.snapshot()}
+        )
 
     def restore(self, state: bytes) -> None:
         """Take up a snapshot. Raises SnapshotError."""

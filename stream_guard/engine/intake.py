@@ -110,7 +110,11 @@ class Intake:
                 fresh = list({text for text in texts if text not in known})
             found = sketch.sketch(fresh)
             for i, text in enumerate(fresh):
-                known[text] = SystemText(zlib.crc32(text.encode("utf-8", "surrogatepass")) | 1, int(found.marks[i]), found.fingerprints[i].copy())
+                known[text] = SystemText(
+                    zlib.crc32(text.encode("utf-8", "surrogatepass")) | 1,
+                    int(found.marks[i]),
+                    found.fingerprints[i].copy(),
+                )
         return [known[text] for text in texts]
 
 

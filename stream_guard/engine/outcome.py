@@ -28,6 +28,8 @@ class EngineSettings(Settings):
     """Accounts that one partition keeps in mind; beyond it the idlest give way."""
     public_mail: tuple[str, ...] = PUBLIC_MAIL
     """Mail domains that anybody can have an address at: sharing one joins nobody."""
+    baseline: str = "first"
+    """Name of what shifts are measured from. A start under a new name takes what is usual then."""
     linking: LinkSettings = LinkSettings()
     """How accounts are linked into campaigns."""
     policy: PolicySettings = PolicySettings()

@@ -66,7 +66,8 @@ class PopulationHalf:
 
     def _verdict(self, campaign: Campaign) -> Verdict:
         reasons = tuple(
-            Reason(e.kind, e.value, e.usual, 1.0 / max(1, len(campaign.evidence)), "", e.text, e.inference) for e in campaign.evidence
+            Reason(e.kind, e.value, e.usual, 1.0 / max(1, len(campaign.evidence)), "", e.text, e.inference)
+            for e in campaign.evidence
         )
         risks = self._registry.risks(campaign)
         return Verdict(campaign.campaign_id, campaign.ts, tuple(risks.items()), campaign.removed, reasons)
@@ -118,5 +119,3 @@ class PopulationHalf:
             self._fresh, self._clock, self._verdicts = saved["fresh"], saved["clock"], list(saved["verdicts"])
         except (KeyError, TypeError, ValueError) as error:
             raise SnapshotError(f"the state of the population half does not fit: {error}") from error
-
-

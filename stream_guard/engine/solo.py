@@ -5,7 +5,7 @@ says how bad that is; half-space trees say how odd the combination is, which is 
 none of them.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,8 @@ from stream_guard import signals
 from stream_guard.accounts import SUSPECT
 from stream_guard.detectors import AccountAnomaly, Drift, FeedbackModel, PopulationDrift, Prior, Usual
 from stream_guard.detectors.state import dump, load
-from stream_guard.events import Reason
-from stream_guard.signals import SIGNALS, Rows
+from stream_guard.events import Reason, SignalReading
+from stream_guard.signals import SIGNALS, Rows, Signal
 
 WEIGHTS = {
     "hourly_peak": 4.0, "account_age": 4.0, "head_volume": 4.0, "request_rate": 1.75, "plan_use": 1.4, "longest_gap": 1.3, "burst": 1.3,
@@ -33,14 +33,28 @@ LEARN_MAX = 2
 """Accounts a step that are learnt from: a sample is enough for quantiles, and keeps learning off the hot path."""
 
 
+ODDNESS = "oddness"
+"""What the reading of how odd the combination of an account's signals is, is called."""
+
+
+class Baseline(NamedTuple):
+    """What is usual of one signal, and how far that has gone from what was usual when it was frozen.
+
+    `shift` is in spreads of that time (median to 10 % tail), signed; None until there is something to measure from.
+    """
+
+    usual: float
+    shift: float | None
+
+
 class SoloJudge:
     """Judges single accounts and keeps what is usual."""
 
     def __init__(self) -> None:
         self._usual = Usual(_priors())
         self._model = FeedbackModel(WEIGHTS, intercept=INTERCEPT)
-        self._anomaly = AccountAnomaly([s.name for s in SIGNALS])
-        self._drift = PopulationDrift([s.name for s in SIGNALS])
+        self._anomaly = AccountAnomaly(list(signals.BY_NAME))
+        self._drift = PopulationDrift(list(signals.BY_NAME))
 
     def assess(self, rows: Rows) -> tuple[list[float], list[tuple[Reason, ...]]]:
         """Return the risk of each account, 0..1, and its reasons (only where there is some risk)."""
@@ -49,7 +63,9 @@ class SoloJudge:
         weights = self._model.weights
         odds = unusual @ np.array([weights.get(s.name, 0.0) for s in SIGNALS]) + INTERCEPT
         risks = np.round(1.0 / (1.0 + np.exp(-odds)), 4).tolist()
-        return risks, [self._reasons(v, u) if r >= REASONS_FROM else () for r, v, u in zip(risks, values, unusual, strict=True)]
+        return risks, [
+            self._reasons(v, u) if r >= REASONS_FROM else () for r, v, u in zip(risks, values, unusual, strict=True)
+        ]
 
     def _reasons(self, values: NDArray[np.float64], unusual: NDArray[np.float64]) -> tuple[Reason, ...]:
         x, how = _named(values), _named(unusual)
@@ -80,27 +96,59 @@ class SoloJudge:
         values = _matrix(np.array([row]))
         self._model.learn_one(_named(self._usual.unusualness_many(values)[0]), malicious)
 
-    def oddness(self, rows: Rows) -> list[float]:
-        """Return how odd the combination of signals is, as a rank 0..1 among innocent accounts."""
-        return [self._anomaly.score_one(_named(u)) for u in self._usual.unusualness_many(_matrix(rows))]
+    def readings(self, rows: Rows) -> list[tuple[SignalReading, ...]]:
+        """Return every signal of some accounts beside what is usual, and how odd their combination is (`ODDNESS`).
 
-    def usual(self, signal: str) -> float:
-        """Return the population's median of a signal."""
-        return self._usual.usual(signal)
+        Oddness is a rank among innocent accounts: it is told and accuses nobody, as it cannot say what is odd.
+        """
+        values = _matrix(rows)
+        unusual = self._usual.unusualness_many(values)
+        return [
+            (
+                *(self._reading(s, x, u) for s, x, u in zip(SIGNALS, v.tolist(), how.tolist(), strict=True)),
+                self._oddness(how),
+            )
+            for v, how in zip(values, unusual, strict=True)
+        ]
 
-    def unusualness(self, signal: str, value: float) -> float:
-        """Return how far in the tail a value is, 0..1."""
-        return round(self._usual.unusualness(signal, value), 4)
+    def _reading(self, signal: Signal, value: float, unusual: float) -> SignalReading:
+        return SignalReading(
+            signal.name, round(value, 6), round(self._usual.usual(signal.name), 6), round(unusual, 4), signal.unit
+        )
+
+    def _oddness(self, unusual: NDArray[np.float64]) -> SignalReading:
+        rank = self._anomaly.score_one(_named(unusual))
+        score = float(
+            np.interp(rank, (0.5, 0.9, 0.99, 1.0), (0.0, 0.5, 0.9, 1.0))
+        )  # as unusual as any other signal there
+        return SignalReading(ODDNESS, round(rank, 6), 0.5, round(score, 4), "rank")
+
+    def baseline(self) -> dict[str, Baseline]:
+        """Return what is usual of each signal, and how far it has gone from the baseline."""
+        shifts = self._usual.shifts()
+        return {name: Baseline(self._usual.usual(name), shifts.get(name)) for name in signals.BY_NAME}
+
+    def freeze(self) -> None:
+        """Take what is usual now as the baseline that shifts are measured from."""
+        self._usual.freeze()
 
     def snapshot(self) -> bytes:
         """Return the whole state."""
         return dump((self._usual, self._model, self._anomaly, self._drift))
 
     def restore(self, state: bytes) -> None:
-        """Take up a snapshot, under the signals and weights of this program. Raises SnapshotError."""
+        """Take up a snapshot, under the signals and weights of this program. Raises SnapshotError.
+
+        What cannot be told apart by signal begins anew if the signals are not those of the program that wrote it.
+        """
         self._usual, self._model, self._anomaly, self._drift = load(state)
         self._usual.adopt(_priors())
         self._model.adopt(WEIGHTS)
+        names = sorted(signals.BY_NAME)
+        if sorted(self._anomaly.features) != names:
+            self._anomaly = AccountAnomaly(names)
+        if sorted(self._drift.features) != names:
+            self._drift = PopulationDrift(names)
 
 
 def _priors() -> dict[str, Prior]:

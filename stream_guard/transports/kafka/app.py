@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 from faust.types import TP
 from mode import ServiceT
 
-from stream_guard.engine import AccountHalf, PopulationHalf
+from stream_guard.engine import AccountHalf, Baseline, PopulationHalf
 from stream_guard.events import AccountView, CampaignView, Decision
 from stream_guard.transports.base import Sink, SnapshotStore
 from stream_guard.transports.kafka.accounts import AccountPartition, ListeningHalf, MakeLoop
@@ -202,6 +202,10 @@ class KafkaWorker:
     def accounts_held(self) -> dict[int, int]:
         """Return how many accounts have state here, by partition."""
         return {p.partition: p.engine.half.accounts_held for p in self._partitions()}
+
+    def baselines(self) -> dict[int, dict[str, Baseline]]:
+        """Return for each signal what is usual and how far that has gone from the baseline, by partition."""
+        return {p.partition: p.engine.half.baseline() for p in self._partitions()}
 
     def backlog(self) -> dict[int, int]:
         """Return how many events wait to be read, by partition."""
