@@ -61,7 +61,11 @@ def demo(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     with suppress(KeyboardInterrupt):
-        with console.status("Getting ready", spinner="line") if not plain else ExitStack():
+        with ExitStack() as getting_ready:
+            if plain:
+                console.print("Getting ready")
+            else:
+                getting_ready.enter_context(console.status("Getting ready", spinner="line"))
             warm_up()
             shown = Demo(Plan(traffic, seconds, port))
         interrupted = asyncio.run(_show(shown, console, plain=plain))

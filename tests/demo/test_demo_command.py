@@ -145,7 +145,7 @@ def test_without_a_terminal_it_prints_plain_lines_and_the_summary(tmp_path):
 def test_the_api_and_the_metrics_answer_while_it_runs(tmp_path):
     command = [*COMMAND, "--seconds", "300", "--plain"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment(tmp_path)) as run:
-        said = run.stdout.readline()
+        said = run.stdout.readline() + run.stdout.readline()
         address = re.search(r"http://127\.0\.0\.1:\d+", said)[0]
         pages = {
             path: ask(address + path)
