@@ -62,6 +62,7 @@ class Scene(NamedTuple):
     carried: Carried
     starts: NDArray[np.int64]  # where each group's pairs begin in `carried`, and the end
     members: list[NDArray[np.int64]]  # accounts of each group
+    accounts: NDArray[np.float64]  # how many those are
     features: NDArray[np.float64]  # not shrunk
     ordinary: NDArray[np.float64]
     score: NDArray[np.float64]
@@ -80,10 +81,13 @@ class Linker:
             return []
         scene = self._judged(window, carried)
         convicted = self._convicted(window, carried, live)
-        customer = np.array([self._one_customer(window, who) for who in scene.members])
-        relay = judge.relays(scene.features) & ~customer
-        enough = np.array([len(who) >= groups.ACCOUNTS_MIN for who in scene.members])
-        guilty = (((scene.score > self.settings.suspect) & enough) | (convicted >= 0)) & ~customer & ~relay
+        enough = scene.accounts >= groups.ACCOUNTS_MIN
+        relay = judge.relays(scene.features)
+        guilty = (scene.score > self.settings.suspect) & enough | (convicted >= 0) | relay
+        for g in np.flatnonzero(guilty).tolist():
+            guilty[g] = not self._one_customer(window, scene.members[g])
+        relay &= guilty
+        guilty &= ~relay
         found = [self._trim(scene, part, known=known) for part, known in self._gather(scene, guilty, convicted)]
         found += [self._relay(scene, part) for part, _ in self._gather(scene, relay, np.full(len(relay), -1))]
         return sorted((cluster for cluster in found if cluster is not None), key=lambda c: -c.score)
@@ -93,12 +97,13 @@ class Linker:
         count, look = len(carried.sizes), Look.over(window)
         pairs = judge.Pairs(carried.group.astype(np.int64), carried.account.astype(np.int64), carried.sighting)
         shown = np.unique(pairs.cluster << 32 | pairs.account)
-        accounts = np.bincount(shown >> 32, minlength=count)
+        accounts = np.bincount(shown >> 32, minlength=count).astype(np.float64)
         features = judge.measure(look, pairs, carried.sizes.astype(np.int64), count)
         ordinary = judge.usual(features, accounts)
-        members = np.split(shown & 0xFFFFFFFF, np.cumsum(accounts)[:-1])
+        members = np.split(shown & 0xFFFFFFFF, np.cumsum(accounts.astype(np.int64))[:-1])
         score = judge.judge(features, accounts, ordinary).score
-        return Scene(look, carried, np.searchsorted(carried.group, np.arange(count + 1)), members, features, ordinary, score)
+        starts = np.searchsorted(carried.group, np.arange(count + 1))
+        return Scene(look, carried, starts, members, accounts, features, ordinary, score)
 
     def _convicted(self, window: Window, carried: Carried, live: list[Live]) -> NDArray[np.int64]:
         """Return for each group the place in `live` of the campaign that half of its fingerprints are known from, or -1."""

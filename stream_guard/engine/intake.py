@@ -9,12 +9,19 @@ from numpy.typing import NDArray
 
 from stream_guard import sketch
 from stream_guard.campaigns.report import CUT, REFUSED, SIGHTING, SINGLE_TURN
-from stream_guard.events import RequestEvent
+from stream_guard.events import Client, RequestEvent
 from stream_guard.sketch import FINGERPRINTS, SYSTEMS_HELD, Sketches
 
 HASHES_HELD = 200_000
-REFUSALS = frozenset({"refusal", "content_filter", "safety"})
-CUTS = frozenset({"length", "max_tokens"})
+ENDS: dict[str | None, int] = {
+    "refusal": REFUSED,
+    "content_filter": REFUSED,
+    "safety": REFUSED,
+    "length": CUT,
+    "max_tokens": CUT,
+}
+"""What a finish reason says, as flags of a sighting."""
+_NOWHERE = Client()
 
 
 class Hashes:
@@ -33,6 +40,11 @@ class Hashes:
                 self._known.clear()
             known = self._known[text] = zlib.crc32(text.encode("utf-8", "surrogatepass")) | 1
         return known
+
+    def all(self, texts: Sequence[str | None]) -> NDArray[np.uint32]:
+        """Return the hashes of many texts."""
+        known = self._known
+        return np.array([known.get(text) or self(text) for text in texts], np.uint32)  # type: ignore[arg-type]
 
 
 class SystemText(NamedTuple):
@@ -72,33 +84,40 @@ class Intake:
         n, hashed = len(events), self.hash
         sketches = sketch.sketch([e.prompt or "" for e in events])
         systems = self._sketched([e.system or "" for e in events])
-        clients = [e.client for e in events]
-        reasons = [e.finish_reason for e in events]
-        turn = _ints(e.turn for e in events)
+        turn = _ints([e.turn for e in events])
         sightings = np.zeros(n, SIGHTING)
-        sightings["system"] = np.fromiter((s.hash for s in systems), np.uint32, n)
-        sightings["ts"] = ts = np.fromiter((e.ts for e in events), np.float64, n)
+        sightings["system"] = [s.hash for s in systems]
+        ts = np.array([e.ts for e in events])
+        sightings["ts"] = ts
         sightings["prints"] = sketches.fingerprints
-        sightings["agent"] = np.fromiter((hashed(c.user_agent) if c else 0 for c in clients), np.uint32, n)
-        sightings["ip"] = np.fromiter((hashed(c.ip) if c else 0 for c in clients), np.uint32, n)
-        sightings["harness"] = np.fromiter((hashed(e.harness) for e in events), np.uint32, n)
-        sightings["limit"] = limit = _ints(e.max_tokens for e in events)
-        sightings["limit"] += 1  # 0 is unknown
-        sightings["model"] = np.fromiter((self._model(e.model) for e in events), np.uint16, n)
+        clients = [e.client or _NOWHERE for e in events]
+        sightings["agent"] = hashed.all([c.user_agent for c in clients])
+        sightings["ip"] = hashed.all([c.ip for c in clients])
+        sightings["harness"] = hashed.all([e.harness for e in events])
+        limit = _ints([e.max_tokens for e in events])
+        sightings["limit"] = limit + 1  # 0 is unknown
+        sightings["model"] = self._codes([e.model for e in events])
         flags = np.where(turn == 0, SINGLE_TURN, 0)
-        flags |= np.fromiter((REFUSED if r in REFUSALS else CUT if r in CUTS else 0 for r in reasons), np.int64, n)
-        sightings["flags"] = flags
-        sightings["marks"] = sketches.marks | np.fromiter((s.marks for s in systems), np.uint8, n)
+        sightings["flags"] = flags | np.array([ENDS.get(e.finish_reason, 0) for e in events])
+        sightings["marks"] = sketches.marks | np.array([s.marks for s in systems], np.uint8)
         return Taken(
-            sketches, systems, sightings, ts, turn, _ints(e.input_tokens for e in events), _ints(e.output_tokens for e in events), limit,
-            np.fromiter(((e.n or 1) > 1 for e in events), np.bool_, n), np.fromiter((bool(e.logprobs) for e in events), np.bool_, n),
-            np.fromiter((zlib.crc32(e.event_id.encode("utf-8", "surrogatepass")) for e in events), np.uint32, n),
-        )  # fmt: skip
+            sketches,
+            systems,
+            sightings,
+            ts,
+            turn,
+            _ints([e.input_tokens for e in events]),
+            _ints([e.output_tokens for e in events]),
+            limit,
+            np.array([e.n is not None and e.n > 1 for e in events]),
+            np.array([e.logprobs is True for e in events]),
+            np.array([zlib.crc32(e.event_id.encode("utf-8", "surrogatepass")) for e in events], np.uint32),
+        )
 
-    def _model(self, name: str) -> int:
-        code = self.hash(name) & 0xFFFF
-        self.models[code] = name
-        return code
+    def _codes(self, names: list[str]) -> NDArray[np.uint16]:
+        codes = self.hash.all(names) & np.uint32(0xFFFF)
+        self.models.update(zip(codes.tolist(), names, strict=True))
+        return codes.astype(np.uint16)
 
     def _sketched(self, texts: list[str]) -> list[SystemText]:
         known = self._systems
@@ -118,5 +137,7 @@ class Intake:
         return [known[text] for text in texts]
 
 
-def _ints(values) -> NDArray[np.int32]:  # type: ignore[no-untyped-def]
-    return np.array([-1 if v is None else v for v in values], np.int64).clip(-1, 2**31 - 2).astype(np.int32)
+def _ints(values: list[int | None]) -> NDArray[np.int32]:
+    """Return numbers as an array, -1 for an absent one."""
+    filled = [-1 if v is None else v for v in values]
+    return np.minimum(np.array(filled, np.int64), 2**31 - 2).astype(np.int32)

@@ -29,7 +29,7 @@ INTERCEPT = -13.6
 REASONS_MAX = 6
 REASONS_FROM = 0.3
 """Risk from which an account is worth explaining."""
-LEARN_MAX = 2
+LEARN_MAX = 1
 """Accounts a step that are learnt from: a sample is enough for quantiles, and keeps learning off the hot path."""
 
 
