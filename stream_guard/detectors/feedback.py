@@ -66,6 +66,8 @@ class FeedbackModel:
     def adopt(self, weights: Mapping[str, float]) -> None:
         """Take the shipped weights of this version of the program; what was learnt stays, as a difference to them."""
         refuse_non_finite(weights)
+        if self.shipped == dict(weights):
+            return  # and not a bit of them moves
         learnt = {name: weight - self.shipped[name] for name, weight in self.weights.items()}
         self.shipped = {name: float(weights[name]) for name in sorted(weights)}
         self._set({name: weight + learnt.get(name, 0.0) for name, weight in self.shipped.items()})

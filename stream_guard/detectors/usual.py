@@ -108,15 +108,16 @@ class Usual:
         self.window_size = window_size
         self._live = {signal: FadingQuantiles(PROBABILITIES, window_size) for signal in self.priors}
         self._frozen: dict[str, tuple[float, ...]] = {}
-        self._now: dict[str, tuple[float, ...]] = {}
-        self._read_all()
+        self._now = {signal: self._read(signal) for signal in self.priors}
 
     def adopt(self, priors: Mapping[str, Prior]) -> None:
         """Take the signals of this version of the program: learnt ones stay, new ones begin, vanished ones go."""
+        same = {s for s, prior in priors.items() if self.priors.get(s) == prior}
         self.priors = dict(priors)
         self._live = {s: self._live.get(s) or FadingQuantiles(PROBABILITIES, self.window_size) for s in self.priors}
         self._frozen = {s: frozen for s, frozen in self._frozen.items() if s in self.priors}
-        self._read_all()
+        # What is the same is not read anew: after a restart the outcome must be what it would have been without one.
+        self._now = {s: self._now[s] if s in same else self._read(s) for s in self.priors}
 
     def usual(self, signal: str) -> float:
         """Return the median, in the signal's unit. Raises KeyError."""
@@ -188,9 +189,6 @@ class Usual:
         unusual = self.transform_one(x)
         top = sorted(unusual, key=lambda signal: (-unusual[signal], signal))[:TOP]
         return {signal: unusual[signal] for signal in top}
-
-    def _read_all(self) -> None:
-        self._now = {signal: self._read(signal) for signal in self.priors}
 
     def _read(self, signal: str) -> tuple[float, ...]:
         """Return the prior's and the live quantiles, each weighted by what it is worth."""

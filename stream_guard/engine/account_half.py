@@ -283,7 +283,9 @@ class AccountHalf:
             row = self._accounts.rows.get(lesson.account_id or "")
             state = None if row is None else self._accounts.state[row]
             if state is not None:
-                self._judge.learn(state, malicious=lesson.label == "malicious")
+                malicious = lesson.label == "malicious"
+                self._judge.learn(state, malicious=malicious)
+                state["flags"] = state["flags"] | SUSPECT if malicious else state["flags"] & ~np.uint8(SUSPECT)
             out.decisions += self._policy.learn(
                 lesson, allowlisted=state is not None and bool(state["flags"] & ALLOWLISTED)
             )

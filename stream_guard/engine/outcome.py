@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from pydantic import Field
 
-from stream_guard.campaigns.linking import LinkSettings
+from stream_guard.campaigns.settings import LinkSettings
 from stream_guard.events import AccountUpdate, Alert, Campaign, Decision, Enforcement, Feedback, Release
 from stream_guard.policy import AlertSettings, PolicySettings
 from stream_guard.settings import Settings

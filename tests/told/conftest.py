@@ -10,10 +10,15 @@ import threading
 from itertools import cycle
 
 import httpx
+import numpy as np
 import pytest
 from deployed import DEPLOY, require_prometheus, until
 
+from stream_guard.accounts import ACCOUNT
+from stream_guard.engine import Engine
 from stream_guard.testing.webhooks import WebhookReceiver
+from stream_guard.transports.base import Snapshot
+from stream_guard.transports.snapshots import DirectorySnapshots
 
 SCRAPE_S = 0.5
 SECRET = "whsec_" + base64.b64encode(b"x" * 32).decode()
@@ -26,6 +31,15 @@ def traffic(tmp_path_factory):
     command = ["simulate", "focused", "--accounts", "150", "--days", "1", "--out", str(out)]
     subprocess.run([sys.executable, "-m", "stream_guard", *command], check=True)
     return out.read_bytes().splitlines()
+
+
+def with_a_baseline():
+    """State that has learnt what is usual, which takes a service of this size weeks."""
+    engine = Engine()
+    judge = engine._accounts._judge
+    judge.learn_one(np.zeros(1, ACCOUNT), 0.0)
+    judge.freeze()
+    return Snapshot(engine.snapshot(), 0)
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +62,7 @@ def running(tmp_path_factory, traffic):
             "webhooks": {"endpoints": endpoints},
         }
         (directory / "config.yaml").write_text(json.dumps(config))
+        DirectorySnapshots(directory / "data" / "snapshots").save(0, with_a_baseline())
         log = directory / "log"
         with log.open("w") as output:
             process = subprocess.Popen(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from deployed import ALERTS, DEPLOY, QUERIES, require_prometheus, until
+from deployed import ALERTS, DEPLOY, QUERIES, RULES, require_prometheus, until
 
 pytestmark = pytest.mark.prometheus
 
@@ -29,7 +29,7 @@ def test_every_rule_is_evaluated_without_an_error(prometheus):
         groups = prometheus.get("/api/v1/rules").json()["data"]["groups"]
         return [rule for group in groups for rule in group["rules"] if rule["health"] != "unknown"]
 
-    rules = until("the rules are evaluated", lambda: len(evaluated()) == 20 and evaluated())
+    rules = until("the rules are evaluated", lambda: len(evaluated()) == len(RULES) and evaluated())
     assert {rule["name"]: rule.get("lastError") for rule in rules if rule["health"] != "ok"} == {}
 
 
