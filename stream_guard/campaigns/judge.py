@@ -45,6 +45,29 @@ PRIORS: dict[str, tuple[float, float, float, float]] = {
 """Feature -> (weight, centre, scale, usual): the shipped judge. Weights and centres were fitted (docs/detection.md says on
 what, and how well they do on scenarios that were left out); `usual` is what clusters of a population mostly are."""
 
+ABOUT: dict[str, str] = {
+    "accounts_log2": "Accounts, log2. Size alone accuses nobody: public agents and viral prompts have more.",
+    "prints_log2": "Fingerprints that they share, log2: a phrase has few, a template more, a harness's system text many.",
+    "independent": "Distinct organisations over accounts; one without counts as its own. Colleagues share prompts.",
+    "has_org": "Share of accounts with a declared organisation.",
+    "same_mail": "Share of accounts with the cluster's most usual mail domain, public ones left out: a firm, a class.",
+    "single_turn": "Share of the carrying requests that open a conversation.",
+    "harness": "Share of the carrying requests from a known agent or tool, whose text thousands of people send.",
+    "top_limit": "Share of the carrying requests with the cluster's most usual output limit: one program's setting.",
+    "top_model": "Share of the carrying requests for the cluster's most usual model.",
+    "plan_use_log": "Tokens of a day over the plan's, log10.",
+    "mostly": "Share of accounts of whose requests at least half carry the cluster.",
+    "coverage": "Share of an account's requests that carry the cluster.",
+    "small_plan": "Share of accounts on a free or small plan, of those whose plan is known.",
+    "age_log": "Days from an account's making to its first carrying request, log(1 + days).",
+    "volume_spread": "Standard deviation of the log of the accounts' requests: levelled quotas have little.",
+    "systems_log2": "Distinct system texts of an account's carrying requests, log2: a relay carries its customers'.",
+    "agents_log2": "Distinct user agents of an account's carrying requests, log2.",
+    "before_log": "Requests of an account before its first carrying one, log(1 + n): people have a past.",
+    "education": "Share of accounts that are known to be of a school or a university.",
+}
+"""What each feature says; each is a mean over the accounts of a cluster."""
+
 FEATURES = tuple(PRIORS)
 WEIGHTS, CENTRE, SCALE, USUAL = np.array(list(PRIORS.values())).T
 BIAS = -6.15
@@ -76,6 +99,12 @@ class Look(NamedTuple):
         rank = np.empty(len(held), np.int64)
         rank[order] = np.arange(len(held)) - np.searchsorted(own, own)
         return cls(window, held, np.bincount(held["account"], minlength=len(window.names)), rank)
+
+
+def vouched(facts: NDArray[np.void]) -> NDArray[np.bool_]:
+    """Say which accounts declare an organisation and have a mail domain of their own: somebody can be asked."""
+    own: NDArray[np.bool_] = (facts["org"] != 0) & (facts["mail"] != 0) & (facts["public_mail"] == 0)
+    return own
 
 
 def top_share(

@@ -1,7 +1,7 @@
 """Writes the documents that are made from the code: `python -m stream_guard.cli.reference`, or `make docs`.
 
-`docs/configuration.md` and `config/default.yaml` come from the settings models, `docs/commands.md` from the commands. A
-test fails when one of them is stale.
+`docs/configuration.md` and `config/default.yaml` come from the settings models, `docs/commands.md` from the commands,
+`docs/metrics.md` and `docs/signals.md` from the tables of metrics and signals. A test fails when one of them is stale.
 """
 
 from collections.abc import Iterator
@@ -13,11 +13,15 @@ from pydantic_core import PydanticUndefined
 from typer.cli import get_docs_for_click
 from typer.main import get_command
 
+from stream_guard.accounts import MEMORY
+from stream_guard.campaigns import judge
 from stream_guard.cli import app
 from stream_guard.config import Config, fields
 from stream_guard.config.fields import Setting
 from stream_guard.config.writing import default_text, default_yaml
+from stream_guard.engine.solo import INTERCEPT, WEIGHTS
 from stream_guard.metrics import TABLE
+from stream_guard.signals import diversity, harvest, rate
 
 ROOT = Path(__file__).parents[2]
 MADE = "<!-- Made by `make docs` from the code; do not edit. -->"
@@ -47,6 +51,7 @@ def documents() -> dict[str, str]:
         "docs/configuration.md": configuration(),
         "docs/commands.md": commands(),
         "docs/metrics.md": metrics(),
+        "docs/signals.md": signals(),
     }
 
 
@@ -110,6 +115,88 @@ def metrics() -> str:
         labels = ", ".join(f"`{label}`" for label in row.labels)
         lines.append(f"| `{row.name}` | {type(row).__name__.lower()} | {labels} | {row.unit} | {row.help} |")
     return "\n".join([*lines, ""])
+
+
+_SIGNALS = """\
+# Signals
+
+What is measured, and what is made of it. Two things are judged: an **account** by itself, by the signals below, and a
+**cluster** of accounts that show the same text, by features of the cluster. Nothing here accuses by itself:
+[decisions](decisions.md) says what a risk leads to, `docs/detection.md` how well it works, and
+[architecture](architecture.md) where it happens.
+
+## Of an account
+
+A signal is read from an account's state (`stream_guard/accounts.py`) when the account is due: at its 8th request, and
+whenever it has 1.4 times as many. *Usual* are the 1, 10, 50, 90 and 99 % quantiles of honest accounts that ship with
+the program; once 50 accounts were learnt, traffic counts as well, and soon outweighs them (`detectors/usual.py`). How
+**unusual** a value is, is where it lies in the population, on the side that is named: 0 up to the median, 0.5 at the
+10 % tail, 0.9 at the 1 % tail, 1 far beyond. *Weight* is what a signal adds at unusualness 1 to the log odds, which
+begin at INTERCEPT; analysts move it by 2 at most. A signal without a weight is shown and does not count. Shares and
+means have a memory of MEMORY requests; what is "of the last day" fades with a time constant of a day.
+
+Elicitation marks (`LEXICON` in `stream_guard/sketch.py`) are words and word pairs in prompt and system text, English
+and Chinese.
+"""
+
+_ODDNESS = """\
+`GET /v1/accounts/{id}` shows one reading more, **oddness**: how rare the *combination* of all signals is, as a rank
+among innocent accounts (half-space trees over how unusual each signal is; 0.5 until 500 accounts were learnt). It
+cannot say what is odd, so it has no weight.
+
+Suspects (risk from 0.5, or by an analyst's word) teach none of this. What is usual is exported as
+`stream_guard_signal_usual`, and how far it has gone from its baseline as `stream_guard_baseline_shift`
+([metrics](metrics.md), [alerting](alerting.md#streamguardbaselineshift)).
+
+## Of a cluster
+
+A cluster is a set of accounts whose requests carry the same fingerprints of text. Each feature is a mean over its
+*accounts*, of what they do on the requests that carry it, and shrinks towards what is usual of all clusters at hand
+with n / (n + SHRINK). The score, in log odds, is the sum over the features of weight times (value - centre) / scale,
+each cut at CLIP scales, plus a bias of BIAS. At `engine.linking.suspect` a group of fingerprints is suspicious, at
+`engine.linking.convict` what was gathered from such groups is a campaign. A weight above 0 makes a high value
+suspicious; but weights are those of all features together, and two that go along with each other can share one or take
+it from each other.
+"""
+
+_RELAYS = """\
+Two shapes have rules of their own, because a judge of narrow pipelines does not see them: **relays**
+(`campaigns/judge.py`, `relays`: a phrase under many system texts and programs in each account, in accounts on small
+plans with no organisation) and **reasoning items** that come back from another account than the one that they were
+given to (`campaigns/reasoning.py`, an exact join). Shared means of payment are evidence and never a reason to accuse.
+"""
+
+
+def signals() -> str:
+    """Return the reference of all signals and of the features of clusters."""
+    said = _SIGNALS.replace("INTERCEPT", f"{INTERCEPT:g}").replace("MEMORY", str(MEMORY))
+    lines = [MADE, *said.splitlines(), ""]
+    for title, kind in (("Query rate", rate), ("Prompt diversity", diversity), ("Output harvesting", harvest)):
+        lines += [
+            f"### {title}",
+            "",
+            "| signal | unit | unusual | usual | weight | what it says |",
+            "|---|---|---|---|---|---|",
+        ]
+        for s in kind.SIGNALS:
+            usual, weight = " / ".join(f"{q:g}" for q in s.quantiles), WEIGHTS.get(s.name)
+            lines.append(f"| `{s.name}` | {s.unit} | {s.unusual} | {usual} | {weight or ''} | {s.about} |")
+        lines.append("")
+    said = (
+        _ODDNESS.replace("SHRINK", f"{judge.SHRINK:g}")
+        .replace("CLIP", f"{judge.CLIP:g}")
+        .replace("BIAS", f"{judge.BIAS:g}")
+    )
+    lines += [
+        *said.splitlines(),
+        "",
+        "| feature | weight | centre | scale | usual | what it says |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, numbers in judge.PRIORS.items():
+        cells = " | ".join(f"{number:g}" for number in numbers)
+        lines.append(f"| `{name}` | {cells} | {judge.ABOUT[name]} |")
+    return "\n".join([*lines, "", *_RELAYS.splitlines(), ""])
 
 
 def _say_whole_sentences(command: Any) -> None:
