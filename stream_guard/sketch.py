@@ -14,8 +14,13 @@ One walk over the bytes of a text gives what the rest of the engine knows of it:
 Words are runs of letters, digits, underscores and bytes beyond ASCII, in lower case; each CJK character is a word of its
 own, so that Chinese is sketched as well as English. Of a text longer than `TEXT_HEAD_BYTES + TEXT_TAIL_BYTES` the head and
 the tail are read.
+
+A gateway that may not let text out sends what `encode` makes of it instead: the same sketch, in base64.
 """
 
+from base64 import b64encode
+from binascii import Error as Base64Error
+from binascii import a2b_base64
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -44,6 +49,13 @@ LEXICON: dict[int, tuple[str, ...]] = {
     JUDGE: ("rubric", "grade", "grading", "score", "scores", "evaluate", "judge", "rate the", "criteria", "better response", "评分", "打分", "评价"),
 }  # fmt: skip
 """Words and word pairs that mark a kind of elicitation. Honest requests hold them too: a share counts, not a hit."""
+
+SKETCH_VERSION = 1
+WORDS_MAX = TEXT_HEAD_BYTES + TEXT_TAIL_BYTES + 1
+"""Words that a text can have of which this much is read."""
+_PACKED = np.dtype(
+    [("version", "u1"), ("marks", "u1"), ("head", "<u4"), ("words", "<i4"), ("prints", "<u4", FINGERPRINTS), ("vector", "i1", DIMENSIONS)]
+)  # fmt: skip
 
 _FNV_OFFSET, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 _STEP = np.uint64(0x9E3779B97F4A7C15)
@@ -173,10 +185,10 @@ def _walk(text, starts, ends, lexicon, fingerprints, vectors, norms, words, head
                     cell = gram & np.uint64(DIMENSIONS - 1)
                     vectors[i, cell] += np.int8(1) if gram & np.uint64(DIMENSIONS) else np.int8(-1)
         words[i] = count
-        total = 0
+        square = np.int64(0)
         for j in range(DIMENSIONS):
-            total += np.int64(vectors[i, j]) * np.int64(vectors[i, j])
-        norms[i] = np.sqrt(np.float32(total))
+            square += np.int64(vectors[i, j]) * np.int64(vectors[i, j])
+        norms[i] = np.sqrt(np.float32(square))
 
 
 def _word_hash(word: str) -> int:
@@ -256,4 +268,75 @@ def sketch(texts: Sequence[str]) -> Sketches:
         np.zeros(n, np.int32), np.zeros(n, np.uint32), np.zeros(n, np.uint8),
     )  # fmt: skip
     _walk(np.frombuffer(b"".join(pieces) or b"\0", np.uint8), starts, ends, _LEXICON, *found)
+    return found
+
+
+def encode(text: str) -> str:
+    """Return the sketch of one text as a gateway sends it (field `sketch` of an event): 464 characters of base64.
+
+    Examples
+    --------
+    >>> sent = encode("please write a short poem about the sea and its waves")
+    >>> len(sent), unpack_sketch(sent).words.tolist()
+    (464, [11])
+    """
+    return pack_sketch(sketch([text]))
+
+
+def pack_sketch(found: Sketches, row: int = 0) -> str:
+    """Return one row of some sketches as base64.
+
+    A packed sketch is 346 bytes, little-endian: version (1 byte), marks (1), head (4), words (4), the fingerprints (20
+    of 4, lexical first) and the vector (256 of 1, signed). The norm is not sent: it follows from the vector.
+    """
+    packed = np.zeros((), _PACKED)
+    packed["version"], packed["marks"], packed["head"] = SKETCH_VERSION, found.marks[row], found.heads[row]
+    packed["words"], packed["prints"], packed["vector"] = found.words[row], found.fingerprints[row], found.vectors[row]
+    return b64encode(packed.tobytes()).decode()
+
+
+def unpack_sketch(packed: str) -> Sketches:
+    """Return the sketch in `packed`, as sketches of one text. Raises ValueError if it is none, or of another version."""
+    try:
+        raw = a2b_base64(packed, strict_mode=True)
+    except Base64Error as error:
+        raise ValueError(f"a sketch is base64: {error}") from None
+    if len(raw) != _PACKED.itemsize:
+        raise ValueError(f"a sketch is {_PACKED.itemsize} bytes long, not {len(raw)}")
+    (one,) = np.frombuffer(raw, _PACKED)
+    if one["version"] != SKETCH_VERSION:
+        raise ValueError(f"a sketch of version {one['version']}; this program reads version {SKETCH_VERSION}")
+    if not 0 <= one["words"] <= WORDS_MAX or one["marks"] > REASONING | FORMAT | JUDGE:
+        raise ValueError("a sketch that no text has")
+    vector = one["vector"].astype(np.int8)
+    norm = np.sqrt(np.float32(np.square(vector, dtype=np.int64).sum()))
+    return Sketches(
+        one["prints"].astype(np.uint32)[None], vector[None], np.array([norm], np.float32), np.array([one["words"]], np.int32),
+        np.array([one["head"]], np.uint32), np.array([one["marks"]], np.uint8),
+    )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def _hash_all(raw, ends, hashes):  # type: ignore[no-untyped-def]
+    at = 0
+    for i in range(len(ends)):
+        h = _FNV_OFFSET
+        while at < ends[i]:
+            h = (h ^ np.uint64(raw[at])) * _FNV_PRIME
+            at += 1
+        hashes[i] = mix(h)
+
+
+def hashes(names: Sequence[str]) -> NDArray[np.uint64]:
+    """Return a 64-bit hash of each name, the same in every process (FNV-1a, finalised as the words of a text are).
+
+    Examples
+    --------
+    >>> hashes(["a", "b", "a"]).tolist() == [9413272369427828315, 7955382828454826704, 9413272369427828315]
+    True
+    """
+    raw = [name.encode("utf-8", "surrogatepass") for name in names]
+    found = np.empty(len(raw), np.uint64)
+    ends = np.cumsum(np.fromiter(map(len, raw), np.int64, len(raw)))
+    _hash_all(np.frombuffer(b"".join(raw) or b"\0", np.uint8), ends, found)
     return found

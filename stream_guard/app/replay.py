@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stream_guard.codecs import decode, decode_events
-from stream_guard.engine import Engine, EngineSettings, Outcome
+from stream_guard.engine import LIVE_S, Engine, EngineSettings, Outcome
 from stream_guard.errors import InvalidEvent, SourceError
 from stream_guard.events import DeadLetter, Release, RequestEvent
 from stream_guard.transports.files import STDIN, JsonlSink, LineReader
@@ -120,7 +120,7 @@ async def replay(
             progress.seconds = time.perf_counter() - started
             watch(progress)
         if progress.last_ts is not None:
-            progress.made(await worker.advance(progress.last_ts))
+            progress.made(await worker.advance(engine.now + LIVE_S))  # so that the last requests are judged too
     except BaseException:
         await sink.close()
         raise

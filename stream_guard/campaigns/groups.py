@@ -125,7 +125,7 @@ def form(window: Window, accounts_min: int = ACCOUNTS_MIN) -> Carried:
     """Group the promoted fingerprints and find out which sightings carry which group."""
     keys, kmv = window.keys, window.kmv
     slots = np.flatnonzero((keys != 0) & (kmv[:, accounts_min - 1] != _EMPTY))
-    many = EVERYBODY * max(len(window.names), 1)
+    many = EVERYBODY * max(len(window.rows), 1)
     wide = kmv[slots, KMV - 1] != _EMPTY
     estimate = (KMV - 1) / (kmv[slots, KMV - 1].astype(np.float64) / 2**32)
     slots = slots[~wide | (estimate <= max(many, 8))]

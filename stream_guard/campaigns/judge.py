@@ -26,6 +26,7 @@ PRIORS: dict[str, tuple[float, float, float, float]] = {
     "prints_log2": (0.0778, 2.74, 1.33, 2.32),
     "independent": (2.11, 0.942, 0.111, 1),
     "has_org": (0.244, 0.732, 0.214, 0.8),
+    "vouched": (0, 0.7, 0.3, 0.75),
     "same_mail": (-3.13, 0.297, 0.167, 0.254),
     "single_turn": (0.811, 0.593, 0.221, 0.644),
     "harness": (-2.66, 0.237, 0.283, 0),
@@ -150,7 +151,7 @@ def measure(look: Look, pairs: Pairs, prints: NDArray[np.int64], count: int) -> 
     def mean(values: NDArray[np.float64], known: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
         """Mean over the accounts of a cluster."""
         if known is None:
-            return np.bincount(cluster, values, count) / n
+            return np.asarray(np.bincount(cluster, values, count) / n)
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.bincount(cluster[known], values[known], count) / np.bincount(cluster[known], minlength=count)
 
@@ -193,6 +194,7 @@ def measure(look: Look, pairs: Pairs, prints: NDArray[np.int64], count: int) -> 
         "prints_log2": np.log2(np.maximum(prints, 1)),
         "independent": independent,
         "has_org": mean((org != 0).astype(float)),
+        "vouched": mean(vouched(f).astype(float)),
         "same_mail": top_share(mail, one, cluster, count)[0],
         "single_turn": over_requests(((seen["flags"] & SINGLE_TURN) > 0).astype(float)),
         "harness": over_requests((seen["harness"] != 0).astype(float)),
@@ -230,7 +232,7 @@ def usual(features: NDArray[np.float64], accounts: NDArray[np.float64]) -> NDArr
         else USUAL
     )
     trust = count / (count + PRIOR_CLUSTERS)
-    return trust * here + (1 - trust) * USUAL
+    return np.asarray(trust * here + (1 - trust) * USUAL)
 
 
 def judge(features: NDArray[np.float64], accounts: NDArray[np.float64], ordinary: NDArray[np.float64]) -> Verdicts:
@@ -259,7 +261,7 @@ def contributions(features: NDArray[np.float64]) -> dict[str, float]:
 
 
 def _scaled(features: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.clip((features - CENTRE) / SCALE, -CLIP, CLIP)
+    return np.asarray(np.clip((features - CENTRE) / SCALE, -CLIP, CLIP))
 
 
 def relays(features: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -270,7 +272,7 @@ def relays(features: NDArray[np.float64]) -> NDArray[np.bool_]:
     """
     x = dict(zip(FEATURES, features.T, strict=True))
     with np.errstate(invalid="ignore"):
-        return (
+        return np.asarray(
             (x["accounts_log2"] >= np.log2(5))
             & (x["prints_log2"] >= np.log2(3))
             & (x["systems_log2"] >= 0.8)

@@ -5,7 +5,6 @@ another conversation, has it from the first: a lab that collects items and has t
 colleagues hand conversations on, so that counts for nothing.
 """
 
-import zlib
 from collections.abc import Iterable
 
 from stream_guard.campaigns.window import Window
@@ -27,14 +26,13 @@ class ReasoningJoin:
         self._joined: dict[int, int] = {}  # account -> another of its set, or itself at the root
         self.crossings: dict[int, int] = {}  # account -> items that it shared with others
 
-    def see(self, items: Iterable[tuple[int, str, str]], window: Window) -> None:
-        """Take (row of the account, item, conversation) in the order they were sent."""
+    def see(self, items: Iterable[tuple[int, int, int]], window: Window) -> None:
+        """Take (row of the account, hash of the item, hash of the conversation or 0) in the order they were sent."""
         for account, item, talk in items:
-            key = hash64(item)
-            first, its_talk = self._first.setdefault(key, (account, zlib.crc32(talk.encode())))
+            first, its_talk = self._first.setdefault(item, (account, talk))
             if len(self._first) > self.items_max:
                 del self._first[next(iter(self._first))]
-            if first == account or (talk and its_talk == zlib.crc32(talk.encode())):
+            if first == account or (talk and its_talk == talk):
                 continue
             org = int(window.facts["org"][account])
             if org and org == int(window.facts["org"][first]):
@@ -44,6 +42,16 @@ class ReasoningJoin:
             self._joined[self._root(account)] = self._root(first)
             for who in (first, account):
                 self.crossings[who] = self.crossings.get(who, 0) + 1
+
+    def forget(self, rows: Iterable[int]) -> None:
+        """Forget accounts, their items and what joined them."""
+        gone = set(rows)
+        self._first = {item: seen for item, seen in self._first.items() if seen[0] not in gone}
+        if gone.isdisjoint(self._joined):
+            return
+        left = [[account for account in accounts if account not in gone] for accounts in self.sets(1)]
+        self._joined = {account: accounts[0] for accounts in left for account in accounts}
+        self.crossings = {account: n for account, n in self.crossings.items() if account not in gone}
 
     def _root(self, account: int) -> int:
         while self._joined[account] != account:
@@ -70,9 +78,3 @@ class ReasoningJoin:
             self.crossings = {a: b for a, b in saved["crossings"]}
         except (KeyError, TypeError, ValueError) as error:
             raise SnapshotError(f"the state of the reasoning items does not fit: {error}") from error
-
-
-def hash64(text: str) -> int:
-    """Return a 64-bit hash of an item's name."""
-    raw = text.encode("utf-8", "surrogatepass")
-    return zlib.crc32(raw) << 32 | zlib.crc32(raw, 0x5BD1E995)

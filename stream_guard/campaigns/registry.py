@@ -4,6 +4,9 @@ The clusters of a pass are matched with the campaigns known by shared members an
 was convicted of is remembered: a later account needs one such request, where the first ones needed many.
 """
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,9 +22,16 @@ SAME = 0.3
 """Share of members or fingerprints in common from which a cluster is a known campaign."""
 PRINTS_MAX = 4096
 GROWTH_MAX = 512
+VIEWS_MAX = 10_000
+"""Campaigns that are told of; beyond it the oldest that have ended are forgotten."""
 EXAMPLES = 5
 JOINED_MIN = 3
 """Accounts that reasoning items join from which they are a campaign."""
+BYSTANDER_RISK = 0.6
+VOUCHED_MAX = 0.4
+"""Share of vouched members from which being vouched for says nothing."""
+LITTLE, MUCH = 0.5, 0.8
+"""Shares of the median coverage below which a member carries little of a campaign, and little for one vouched for."""
 DAY = 86_400.0
 
 FACTS_IN_WORDS = {
@@ -46,11 +56,16 @@ class Registry:
 
     def update(self, window: Window, joins: ReasoningJoin, ts: float) -> list[Campaign]:
         """Look at the whole window and the exact joins; returns what has changed."""
-        alive = [campaign for campaign in self.live if not campaign.ended]
+        alive = self.live
+        idle_ts = ts - self.settings.idle_days * DAY
         changes: list[Campaign] = []
         taken: dict[str, Live] = {}
         for cluster in [*self._joined(window, joins), *self.linker.clusters(window, alive)]:
+            cluster = _awake(cluster, window, idle_ts)  # noqa: PLW2901 - what is left of it
             mine = self._known(cluster, alive)
+            enough = JOINED_MIN if cluster.shape == "joined" else self.settings.accounts_min
+            if len(cluster.members) < (1 if mine else enough):
+                continue
             if mine and mine[0].campaign_id in taken:
                 self._join(mine[0], cluster)
                 changes += self._record(mine[0], cluster, window, ts, ())
@@ -59,7 +74,6 @@ class Registry:
                 seen = window.held()["ts"][cluster.sightings]
                 first = float(seen.min()) if len(seen) else float(window.facts["first_ts"][cluster.members].min())
                 campaign = Live(campaign_id(first, [window.names[m] for m in cluster.members.tolist()]), first)
-                self.live.append(campaign)
                 alive.append(campaign)
             else:
                 campaign = mine[0]
@@ -72,10 +86,23 @@ class Registry:
             self._join(campaign, cluster)
             changes += self._record(campaign, cluster, window, ts, tuple(other.campaign_id for other in parents))
         for campaign in alive:
-            gone = [m for m in campaign.members if window.facts["last_ts"][m] < ts - self.settings.idle_days * DAY]
+            gone = [m for m in campaign.members if window.facts["last_ts"][m] < idle_ts]
             if gone:
                 changes += self._leave(campaign, gone, window, ts)
+        self.live = [campaign for campaign in alive if not campaign.ended]
+        self._forget_ended()
         return changes
+
+    def rows(self) -> NDArray[np.int64]:
+        """Return the rows of all accounts that are in a campaign."""
+        return np.fromiter((m for campaign in self.live for m in campaign.members), np.int64)
+
+    def _forget_ended(self) -> None:
+        if len(self.views) > VIEWS_MAX:
+            live = {campaign.campaign_id for campaign in self.live}
+            ended = [name for name in self.views if name not in live]
+            for name in ended[: len(self.views) - VIEWS_MAX]:
+                del self.views[name]
 
     def _joined(self, window: Window, joins: ReasoningJoin) -> list[Cluster]:
         """Return the sets of accounts that reasoning items have joined, as clusters."""
@@ -245,12 +272,26 @@ class Registry:
             )
         ]
 
-    def risks(self, campaign: Campaign) -> dict[str, float]:
-        """Return the risk, 0..1, of each account that a record adds: the campaign's, less for who carries little of it."""
+    def risks(self, campaign: Campaign, window: Window) -> dict[str, float]:
+        """Return the risk, 0..1, of each account that a record adds.
+
+        That of the campaign; but a bystander of a campaign is watched, not acted upon: who carries little of it, the
+        more so with a declared organisation and a mail domain of its own among many who have none.
+        """
         live = next((c for c in self.live if c.campaign_id == campaign.campaign_id), None)
         if live is None or not campaign.accounts:
             return {}
-        return {account: campaign.risk for account in campaign.accounts}
+        rows = np.fromiter(live.members, np.int64, len(live.members))
+        vouched = judge.vouched(window.facts[rows])
+        if vouched.mean() > VOUCHED_MAX:  # an organisation says nothing here
+            vouched[:] = False
+        coverage = np.fromiter(live.members.values(), np.float64, len(rows))
+        little = coverage < np.where(vouched, MUCH, LITTLE) * np.median(coverage)
+        bystander = dict(zip(rows.tolist(), little.tolist(), strict=True))
+        return {
+            account: min(campaign.risk, BYSTANDER_RISK) if bystander[window.rows[account]] else campaign.risk
+            for account in campaign.accounts
+        }
 
     def dump(self) -> dict[str, object]:
         """Return the state as plain values for a snapshot."""
@@ -267,7 +308,7 @@ class Registry:
         ]
         return {"live": live, "views": list(self.views.values())}
 
-    def load(self, live: list[list[object]], views: list[CampaignView]) -> None:
+    def load(self, live: list[Any], views: list[CampaignView]) -> None:
         """Take up what `dump` gave. Raises SnapshotError."""
         try:
             self.live = [
@@ -275,10 +316,10 @@ class Registry:
                     str(i),
                     float(first),
                     {int(m): float(s) for m, s in members},
-                    _uints(prints),
+                    np.frombuffer(prints, np.uint32).copy(),
                     float(score),
                     ended=bool(ended),
-                )  # type: ignore[arg-type, attr-defined]
+                )
                 for i, first, members, prints, score, ended in live
             ]
         except (TypeError, ValueError) as error:
@@ -286,5 +327,11 @@ class Registry:
         self.views = {view.campaign.campaign_id: view for view in views}
 
 
-def _uints(raw: object) -> NDArray[np.uint32]:
-    return np.frombuffer(raw, np.uint32).copy()  # type: ignore[call-overload]
+def _awake(cluster: Cluster, window: Window, idle_ts: float) -> Cluster:
+    """Return a cluster without the members that were idle for so long that they have left."""
+    awake = window.facts["last_ts"][cluster.members] >= idle_ts
+    if awake.all():
+        return cluster
+    return replace(
+        cluster, members=cluster.members[awake], coverage=cluster.coverage[awake], carried=cluster.carried[awake]
+    )

@@ -52,7 +52,7 @@ class Report(NamedTuple):
     sightings: NDArray[np.void]  # SIGHTING
     twin_accounts: NDArray[np.uint32]  # places in `accounts` whose twin vector is sent along
     twins: NDArray[np.int16]  # [twin_accounts, DIMENSIONS]
-    items: list[tuple[int, str, str, float]]  # reasoning items: place of the account, item, conversation, ts
+    items: list[tuple[int, int, int]]  # reasoning items: place of the account, hashes of item and conversation (0: none)
     models: dict[str, str]  # code of a sighting's model, in decimal -> its name
 
 

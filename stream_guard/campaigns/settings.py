@@ -1,6 +1,12 @@
 """How accounts are linked into campaigns: what an operator can set."""
 
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
 from stream_guard.settings import Settings
+
+Places = Annotated[int, Field(ge=1 << 12, le=1 << 30)]
 
 
 class LinkSettings(Settings):
@@ -14,13 +20,18 @@ class LinkSettings(Settings):
     """Accounts that a campaign has at least."""
     one_customer: float = 0.8
     """Share of accounts with one organisation or one mail domain of its own from which a cluster is one customer."""
-    sightings_max: int = 262_144
+    sightings_max: Annotated[int, Field(ge=1_024, le=1 << 28)] = 262_144
     """Requests that the population half looks back on."""
-    promoted_max: int = 1 << 20
+    accounts_max: Annotated[int, Field(ge=2_048, le=1 << 30)] = 1_000_000
+    """Accounts that the population half keeps in mind, at least twice `sightings_max`; beyond it the idlest give way that
+    are in no campaign."""
+    systems_max: Annotated[int, Field(ge=1_024, le=1 << 28)] = 65_536
+    """System texts whose fingerprints are kept; beyond it those not seen for longest give way."""
+    promoted_max: Places = 1 << 20
     """Places for fingerprints that several accounts share; a power of two."""
-    first_sights: int = 1 << 20
+    first_sights: Places = 1 << 20
     """Places for fingerprints seen once; a power of two."""
-    items_max: int = 500_000
+    items_max: Annotated[int, Field(ge=1, le=1 << 28)] = 500_000
     """Reasoning items whose first account is remembered."""
     pass_sightings_min: int = 128
     """New sightings that start a look at the whole window, at least ..."""
@@ -30,3 +41,12 @@ class LinkSettings(Settings):
     """Seconds after which what has come is looked at even if it is little, in quiet times."""
     idle_days: float = 14.0
     """A member that was not seen for so long leaves; a campaign without members ends."""
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> "LinkSettings":
+        for name in ("promoted_max", "first_sights"):
+            if (size := getattr(self, name)) & (size - 1):
+                raise ValueError(f"{name} ({size}) must be a power of two")
+        if self.accounts_max < 2 * self.sightings_max:
+            raise ValueError(f"accounts_max ({self.accounts_max}) must be at least twice sightings_max ({self.sightings_max})")
+        return self

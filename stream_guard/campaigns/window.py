@@ -4,6 +4,10 @@ A fingerprint is first kept in a *first-sight table* (its last account; newer on
 same place). When a second account shows it, it is promoted: from then on the window knows which accounts show it, as the
 `KMV` accounts with the smallest hashes, which is a sample of the set, an estimate of its size (Bar-Yossef et al. 2002) and
 of the overlap of two sets (Beyer et al. 2007).
+
+An account has a row, where its facts are, and a serial number, which is what fingerprints remember of it. A row is given
+to another account once its own has no sighting left; a serial number never is. So nothing that the tables of
+fingerprints hold has to be found and changed when an account is forgotten.
 """
 
 from typing import Any
@@ -106,7 +110,7 @@ def spread(kmv):  # type: ignore[no-untyped-def]
 
 
 class Window:
-    """Recent sightings of the whole population, bounded by `sightings_max`, `promoted_max` and `accounts_max`.
+    """Recent sightings of the whole population, bounded by the `*_max` of the settings.
 
     Attributes
     ----------
@@ -114,12 +118,13 @@ class Window:
         Ring of `SIGHTING` records; `valid()` says which are in use.
     keys, kmv, first_ts
         The promoted fingerprints: open-addressed table, sample of accounts [slots, KMV], when it was first shared.
-    facts, names
-        By row: what is known of an account, and its id.
+    facts, names, serials
+        By row: what is known of an account, its id ("" for a free row), its serial number.
     """
 
     def __init__(self, settings: LinkSettings) -> None:
         self.sightings_max, self.promoted_max = settings.sightings_max, settings.promoted_max
+        self.accounts_max, self.systems_max = settings.accounts_max, settings.systems_max
         self.sightings = np.zeros(0, SIGHTING)
         self.taken = 0
         self.first_keys, self.first_accounts = np.zeros(settings.first_sights, np.uint32), np.zeros(settings.first_sights, np.uint32)
@@ -128,11 +133,13 @@ class Window:
         self.rows: dict[str, int] = {}
         self.names: list[str] = []
         self.facts = np.zeros(0, FACTS)
-        self.system_rows: dict[int, int] = {}
-        self.system_prints = np.zeros((0, FINGERPRINTS), np.uint32)
-        self._pairs = np.zeros(
-            1 << 16, np.uint64
-        )  # (account, system) seen lately: a system text is counted once an account
+        self.serials = np.zeros(0, np.uint32)
+        self._free: list[int] = []
+        self._next_serial = 0
+        self.system_rows: dict[int, int] = {0: 0}  # row 0 is no system text
+        self.system_prints = np.zeros((1, FINGERPRINTS), np.uint32)
+        # (account, system) seen lately: a system text is counted once an account
+        self._pairs = np.zeros(1 << 16, np.uint64)
 
     def _new_table(self, slots: int) -> None:
         self.keys, self.kmv, self.first_ts = (
@@ -145,33 +152,67 @@ class Window:
     def row(self, account_id: str) -> int:
         """Return the row of an account, made if it is new."""
         row = self.rows.get(account_id)
-        if row is None:
-            row = self.rows[account_id] = len(self.names)
+        if row is not None:
+            return row
+        if self._free:
+            row = self._free.pop()
+            self.names[row] = account_id
+        else:
+            row = len(self.names)
             self.names.append(account_id)
             if row >= len(self.facts):
-                grown = np.zeros(max(1024, int(len(self.facts) * 1.25)), FACTS)
-                grown[: len(self.facts)] = self.facts
-                self.facts = grown
+                grown, serials = np.zeros(max(1024, int(row * 1.25)), FACTS), np.zeros(max(1024, int(row * 1.25)), np.uint32)
+                grown[:row], serials[:row] = self.facts, self.serials
+                self.facts, self.serials = grown, serials
+        self.rows[account_id] = row
+        self.serials[row] = self._next_serial
+        self._next_serial = (self._next_serial + 1) & 0xFFFFFFFF
         return row
+
+    def is_full(self, count: int) -> bool:
+        """Say whether `count` more accounts are too many."""
+        return len(self.rows) + count > self.accounts_max
+
+    def forget(self, count: int, keep: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Make room for `count` accounts and some more; returns the rows that are free now.
+
+        The idlest go. Accounts with a sighting in the window, and those in the rows `keep`, stay in any case.
+        """
+        stay = np.zeros(len(self.names), np.bool_)
+        stay[self.held()["account"]] = True
+        stay[keep] = True
+        stay[self._free] = True
+        idle = np.flatnonzero(~stay)
+        idle = idle[np.argsort(self.facts["last_ts"][idle], kind="stable")][: max(count, self.accounts_max // 16)]
+        for row in idle.tolist():
+            del self.rows[self.names[row]]
+            self.names[row] = ""
+        self.facts[idle] = np.zeros((), FACTS)
+        self._free += idle.tolist()
+        return idle
 
     def take(self, report: Report) -> None:
         """Take the accounts, system texts and sightings of a report."""
         rows = np.fromiter((self.row(name) for name in report.accounts), np.uint32, len(report.accounts))
         self.facts[rows] = report.facts
         self.models.update({int(code): name for code, name in report.models.items()})
+        if len(self.system_rows) + len(report.systems) > self.systems_max:
+            self._forget_systems(len(report.systems))
         systems = np.fromiter(
             (self._system(int(h), p) for h, p in zip(report.systems, report.system_prints, strict=True)),
             np.uint32,
             len(report.systems),
         )
         fresh = report.sightings.copy()
+        hashes = report.systems[fresh["system"]]
         fresh["account"], fresh["system"] = rows[fresh["account"]], systems[fresh["system"]]
-        self._see(fresh["prints"], fresh["account"], fresh["ts"])
-        pair = fresh["account"].astype(np.uint64) << np.uint64(32) | fresh["system"]
+        serials = self.serials[fresh["account"]]
+        self._see(fresh["prints"], serials, fresh["ts"])
+        pair = serials.astype(np.uint64) << np.uint64(32) | hashes
         place = (pair * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(48)).astype(np.int64)
         new = self._pairs[place] != pair
         self._pairs[place] = pair
-        self._see(self.system_prints[fresh["system"][new]], fresh["account"][new], fresh["ts"][new])
+        self._see(self.system_prints[fresh["system"][new]], serials[new], fresh["ts"][new])
         self._append(fresh)
 
     def _system(self, text_hash: int, prints: NDArray[np.uint32]) -> int:
@@ -184,6 +225,22 @@ class Window:
                 self.system_prints = grown
             self.system_prints[row] = prints
         return row
+
+    def _forget_systems(self, count: int) -> None:
+        """Keep the system texts seen last, at most three quarters; sightings of the others lose theirs."""
+        rows = len(self.system_rows)
+        last = np.full(rows, -1, np.int64)
+        held = self.held()
+        age = (np.arange(len(held)) - self.taken) % self.sightings_max  # the newest are the highest
+        np.maximum.at(last, held["system"], age)
+        last[0] = self.sightings_max
+        kept = np.sort(np.argsort(-last, kind="stable")[: max(1, min(self.systems_max * 3 // 4, self.systems_max - count))])
+        moved = np.zeros(rows, np.uint32)
+        moved[kept] = np.arange(len(kept))
+        held["system"] = moved[held["system"]]
+        hashes = np.fromiter(self.system_rows, np.uint32, rows)
+        self.system_rows = {h: row for row, h in enumerate(hashes[kept].tolist())}
+        self.system_prints = self.system_prints[kept]
 
     def _see(self, prints: NDArray[np.uint32], accounts: NDArray[np.uint32], ts: NDArray[np.uint32]) -> None:
         step = max(1, len(self.keys) // (FINGERPRINTS * 4))  # in steps that cannot overfill the table before it grows
@@ -204,7 +261,7 @@ class Window:
                 self._make_room()
 
     def _make_room(self) -> None:
-        """Grow the promoted table; at its largest, drop those of two accounts, the oldest half first."""
+        """Grow the promoted table; at its largest, drop the older half of those of two accounts, or else of all."""
         keys, kmv, first_ts = self.keys, self.kmv, self.first_ts
         keep = keys != 0
         slots = len(keys)
@@ -212,11 +269,10 @@ class Window:
             slots *= 2
         else:
             rare = keep & (kmv[:, 2] == _EMPTY)
-            keep &= (
-                ~(rare & (first_ts <= np.median(first_ts[rare])))
-                if rare.any()
-                else first_ts > np.median(first_ts[keep])
-            )
+            if rare.any():
+                keep &= ~(rare & (first_ts <= np.median(first_ts[rare])))
+            if keep.sum() * 5 > slots * 2:
+                keep &= first_ts > np.median(first_ts[keep])
         self._new_table(slots)
         _rehash(keys, keep, kmv, first_ts, self.keys, self.kmv, self.first_ts)
         self.used = int(keep.sum())
@@ -241,6 +297,7 @@ class Window:
         systems = len(self.system_rows)
         return {
             "sightings": self.held().tobytes(), "taken": self.taken, "names": self.names, "facts": self.facts[: len(self.names)].tobytes(),
+            "serials": self.serials[: len(self.names)].tobytes(), "free": self._free, "next_serial": self._next_serial,
             "first_keys": self.first_keys.tobytes(), "first_accounts": self.first_accounts.tobytes(), "slots": len(self.keys),
             "keys": self.keys[used].tobytes(), "kmv": self.kmv[used].tobytes(), "first_ts": self.first_ts[used].tobytes(),
             "systems": list(self.system_rows), "system_prints": self.system_prints[:systems].tobytes(), "pairs": self._pairs.tobytes(),
@@ -250,8 +307,10 @@ class Window:
     def load(self, saved: dict[str, Any]) -> None:
         """Take up what `dump` gave. Raises SnapshotError."""
         try:
-            self.sightings, self.taken = np.frombuffer(saved["sightings"], SIGHTING).copy(), int(saved["taken"])
+            self._load_ring(np.frombuffer(saved["sightings"], SIGHTING), int(saved["taken"]))
             self.names, self.facts = list(saved["names"]), np.frombuffer(saved["facts"], FACTS).copy()
+            self.serials = np.frombuffer(saved["serials"], np.uint32).copy()
+            self._free, self._next_serial = list(saved["free"]), int(saved["next_serial"])
             self.first_keys = np.frombuffer(saved["first_keys"], np.uint32).copy()
             self.first_accounts = np.frombuffer(saved["first_accounts"], np.uint32).copy()
             self._new_table(int(saved["slots"]))
@@ -265,4 +324,13 @@ class Window:
             raise SnapshotError(f"the state of the window does not fit: {error}") from error
         _rehash(keys, np.ones(len(keys), np.bool_), kmv, first_ts, self.keys, self.kmv, self.first_ts)
         self.used = len(keys)
-        self.rows = {name: row for row, name in enumerate(self.names)}
+        self.rows = {name: row for row, name in enumerate(self.names) if name}
+
+    def _load_ring(self, ring: NDArray[np.void], taken: int) -> None:
+        """Take up a ring; one of another size than the present settings' keeps its newest sightings."""
+        self.sightings, self.taken = ring.copy(), taken
+        if taken > len(ring) and len(ring) != self.sightings_max:
+            self.sightings = np.roll(ring, -(taken % len(ring)))
+        if len(ring) != min(taken, self.sightings_max):
+            self.sightings = self.sightings[-self.sightings_max :]
+            self.taken = len(self.sightings)

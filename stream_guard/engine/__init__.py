@@ -12,10 +12,10 @@ between them, embedded (`Engine`) they call each other:
 The same input in the same order gives the same output, byte for byte, however it is cut into batches.
 """
 
-from stream_guard.engine.account_half import AccountHalf
+from stream_guard.engine.account_half import LIVE_S, AccountHalf
 from stream_guard.engine.embedded import Engine
 from stream_guard.engine.outcome import EngineSettings, Lesson, Outcome
 from stream_guard.engine.population_half import PopulationHalf
 from stream_guard.engine.solo import Baseline
 
-__all__ = ["AccountHalf", "Baseline", "Engine", "EngineSettings", "Lesson", "Outcome", "PopulationHalf"]
+__all__ = ["LIVE_S", "AccountHalf", "Baseline", "Engine", "EngineSettings", "Lesson", "Outcome", "PopulationHalf"]

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from stream_guard.accounts import ALLOWLISTED, HAS_FACTS, PUBLIC_MAIL, SUSPECT, Accounts, Columns
 from stream_guard.campaigns.report import FACTS, SIGHTING, SIGHTINGS_A_DAY, TIERS, Report, pack
-from stream_guard.engine.intake import Intake, SystemText
+from stream_guard.engine.clock import EventClock
+from stream_guard.engine.intake import Intake
 from stream_guard.engine.outcome import EngineSettings, Lesson, Outcome
+from stream_guard.engine.repeats import Repeats
 from stream_guard.engine.solo import Baseline, SoloJudge
 from stream_guard.engine.state import seal, unseal
 from stream_guard.engine.verdicts import Verdict, unpack_verdict
@@ -30,12 +32,15 @@ from stream_guard.events import (
     RequestEvent,
 )
 from stream_guard.policy import Alerts, Assessment, Policy
-from stream_guard.sketch import FINGERPRINTS
+from stream_guard.sketch import FINGERPRINTS, hashes
 
-STEP_EVENTS, STEP_S, LIVE_S = 512, 300.0, 15.0
+STEP_EVENTS, STEP_S = 512, 300.0
+LIVE_S = 15.0
+"""Seconds after which an open step closes when time goes on without requests."""
 DUE_FIRST, DUE_GROWTH = 8, 1.4
 SOLO_HELD = 10_000
-SYSTEMS_A_REPORT = STEP_EVENTS
+ITEMS_AN_EVENT = 64
+"""Reasoning items of one request that are looked at."""
 
 
 class AccountHalf:
@@ -57,13 +62,15 @@ class AccountHalf:
         self._public_mail = frozenset(self.settings.public_mail)
         self._members: dict[str, dict[str, tuple[float, tuple[Reason, ...]]]] = {}
         self._solo: dict[str, CampaignView] = {}
+        self._time = EventClock(self.settings.ahead_max_s)
+        self._repeats = Repeats()
         self._clock = 0.0
         self._step_began = 0.0
         self._serial = 0
         self._pending: list[NDArray[np.void]] = []
         self._pending_events = 0
         self._pending_systems: dict[int, NDArray[np.uint32]] = {}
-        self._pending_items: list[tuple[str, str, str, float]] = []
+        self._pending_items: list[tuple[int, int, int]] = []
         self._reports: list[bytes] = []
         self.on_step: Callable[[Outcome], None] | None = None
 
@@ -72,41 +79,48 @@ class AccountHalf:
         """How many accounts have state here."""
         return len(self._accounts)
 
+    @property
+    def now(self) -> float:
+        """Event time, as far as it can be believed; 0 before the first event."""
+        return self._time.now
+
+    @property
+    def oddities(self) -> dict[str, int]:
+        """Requests that were not as they should be: `repeated`, `early` (far ahead in time), with a `bad_sketch`."""
+        return {"repeated": self._repeats.counted, "early": self._time.early, "bad_sketch": self._intake.bad_sketches}
+
     def process(self, events: Sequence[RequestEvent]) -> Outcome:
         """Take requests in order; returns what came of them. Never raises for what an event holds."""
         out = Outcome()
+        events = self._repeats.drop(events)
         start = 0
-        while start < len(events):
-            end, closes = self._until_step(events, start)
-            if end > start:
-                self._measure(events[start:end])
-            if closes:
+        times: list[float] = []
+        for i, event in enumerate(events):
+            ts = self._time.see_one(event.ts)
+            if ts >= self._step_began + STEP_S and self._pending_events + len(times):
+                self._measure(events[start:i], times)
                 out.extend(self._step())
-            start = end
+                start, times = i, []
+            self._clock = self._time.now
+            if not self._pending_events + len(times):
+                self._step_began = self._clock
+            self._step_began = min(self._step_began, self._clock)
+            times.append(ts)
+            if self._pending_events + len(times) >= STEP_EVENTS:
+                self._measure(events[start : i + 1], times)
+                out.extend(self._step())
+                start, times = i + 1, []
+        self._measure(events[start:], times)
         return out
 
-    def _until_step(self, events: Sequence[RequestEvent], start: int) -> tuple[int, bool]:
-        """Return where the next step falls: after events[:end]; the step's first event sets its time."""
-        room = STEP_EVENTS - self._pending_events
-        for i in range(start, len(events)):
-            ts = events[i].ts
-            if self._pending_events + i - start == 0:
-                self._step_began = max(ts, self._clock)
-            elif ts >= self._step_began + STEP_S:
-                return i, True
-            self._clock = max(self._clock, ts)
-            if i - start + 1 >= room:
-                return i + 1, True
-        return len(events), False
-
-    def _measure(self, events: Sequence[RequestEvent]) -> None:
-        """Take events between two steps into the state of their accounts."""
-        taken = self._intake.take(events)
+    def _measure(self, events: Sequence[RequestEvent], times: Sequence[float]) -> None:
+        """Take events between two steps into the state of their accounts; `times` are as of when they count."""
+        if not events:
+            return
+        taken = self._intake.take(events, times)
         accounts = self._accounts
         rows = np.fromiter((accounts.row(e.account_id) for e in events), np.int64, len(events))
-        for row, event in dict(zip(rows.tolist(), events, strict=True)).items():
-            if not accounts.state["flags"][row] & HAS_FACTS:
-                self._note_facts(row, event.account, event.org_id)
+        self._note_news(rows, events)
         seen = taken.sightings
         busy = accounts.update(
             Columns(
@@ -121,28 +135,41 @@ class AccountHalf:
         self._pending_events += len(events)
         for system in {s.hash: s for s in taken.systems}.values():
             self._pending_systems[system.hash] = system.prints
-        for event in events:
+        for row, event in zip(rows.tolist(), events, strict=True):
             if event.reasoning_refs:
-                talk = event.conversation_id or ""
-                self._pending_items += [(event.account_id, item, talk, event.ts) for item in event.reasoning_refs]
+                talk, *items = hashes([event.conversation_id or "", *event.reasoning_refs[:ITEMS_AN_EVENT]]).tolist()
+                self._pending_items += [(row, item, talk if event.conversation_id else 0) for item in items]
+
+    def _note_news(self, rows: NDArray[np.int64], events: Sequence[RequestEvent]) -> None:
+        """Note what the first event with facts, and the first with an organisation, say of their account."""
+        state = self._accounts.state
+        unknown = (state["flags"][rows] & HAS_FACTS == 0) | (state["org"][rows] == 0)
+        for i in np.flatnonzero(unknown).tolist():
+            event, row = events[i], int(rows[i])
+            org_id = event.org_id if event.org_id and not state["org"][row] else None
+            facts = event.account if event.account is not None and not state["flags"][row] & HAS_FACTS else None
+            if org_id is not None or facts is not None:
+                self._note_facts(row, facts, org_id)
 
     def _note_facts(self, row: int, facts: AccountFacts | None, org_id: str | None) -> None:
         state, hashed = self._accounts.state, self._intake.hash
-        flags = int(state["flags"][row]) | HAS_FACTS
-        if (
-            org_id in self.settings.policy.allow_orgs
-            or self._accounts.names[row] in self.settings.policy.allow_accounts
-        ):
-            flags |= ALLOWLISTED
-        state["org"][row] = hashed(org_id)
+        flags = int(state["flags"][row])
+        if org_id is not None:
+            flags = flags | ALLOWLISTED if org_id in self.settings.policy.allow_orgs else flags & ~ALLOWLISTED
+            state["org"][row] = hashed(org_id)
         if facts is not None:
             domain = (facts.email_domain or "").lower()
-            flags |= PUBLIC_MAIL if domain in self._public_mail else 0
+            flags |= HAS_FACTS
+            flags = flags | PUBLIC_MAIL if domain in self._public_mail else flags & ~PUBLIC_MAIL
             state["mail"][row], state["payment"][row] = hashed(domain), hashed(facts.payment_id)
             state["created_at"][row], state["entitlement"][row] = facts.created_at or 0.0, facts.entitlement or 0.0
             state["tier"][row] = TIERS.index(facts.tier) if facts.tier in TIERS else 0
             state["pathway"][row] = {None: 0, "education": 1}.get(facts.pathway, 2)
         state["flags"][row] = flags
+
+    def _is_allowlisted(self, row: int) -> bool:
+        by_org = bool(self._accounts.state["flags"][row] & ALLOWLISTED)
+        return by_org or self._accounts.names[row] in self.settings.policy.allow_accounts
 
     def _step(self) -> Outcome:
         """Judge who is due and report to the population half."""
@@ -151,7 +178,7 @@ class AccountHalf:
             return out
         ts = self._clock
         seen = np.concatenate(self._pending)
-        touched = np.unique(seen["account"].astype(np.int64))
+        touched = np.union1d(seen["account"], np.array([row for row, _, _ in self._pending_items], np.uint32)).astype(np.int64)
         state = self._accounts.state
         due = touched[state["requests"][touched] >= state["due_at"][touched]]
         state["due_at"][due] = np.maximum(DUE_FIRST, (state["requests"][due] * DUE_GROWTH).astype(np.uint32) + 1)
@@ -204,15 +231,15 @@ class AccountHalf:
         )
         sightings = seen.copy()
         sightings["account"], sightings["system"] = np.searchsorted(touched, seen["account"]), local
-        place = {str(names[row]): i for i, row in enumerate(touched.tolist())}
+        items = [(int(np.searchsorted(touched, row)), item, talk) for row, item, talk in self._pending_items]
+        models = {str(code): self._intake.models[code] for code in np.unique(seen["model"]).tolist()}
         twin_rows = due[self._accounts.state["twin"][due] >= 0]
-        items = [(place[name], item, talk, at) for name, item, talk, at in self._pending_items if name in place]
         self._serial += 1
         return pack(
             Report(
                 self.partition, self._serial, ts, [str(names[row]) for row in touched.tolist()], facts, systems, prints, sightings,
                 np.searchsorted(touched, twin_rows).astype(np.uint32), self._accounts.twins[self._accounts.state["twin"][twin_rows]], items,
-                {str(code): name for code, name in self._intake.models.items()},
+                models,
             )
         )  # fmt: skip
 
@@ -231,7 +258,7 @@ class AccountHalf:
             if campaign_id
             else "use as usual for the plan until the decision expires"
         )
-        allowed = bool(self._accounts.state["flags"][row] & ALLOWLISTED)
+        allowed = self._is_allowlisted(row)
         assessment = Assessment(name, None, ts, solo, campaign_id, campaign_risk, reasons, clears, allowlisted=allowed)
         decision = self._policy.decide(assessment, len(self._accounts))
         if max(solo, campaign_risk) >= 0.5:
@@ -268,7 +295,7 @@ class AccountHalf:
     def advance(self, ts: float) -> Outcome:
         """Say that event time has reached `ts` without a request: an open step closes, decisions expire."""
         out = Outcome()
-        if ts > self._clock:
+        if self._time.advance(ts):
             self._clock = ts
             if self._pending_events and ts >= self._step_began + LIVE_S:
                 out.extend(self._step())
@@ -287,10 +314,11 @@ class AccountHalf:
                 self._judge.learn(state, malicious=malicious)
                 state["flags"] = state["flags"] | SUSPECT if malicious else state["flags"] & ~np.uint8(SUSPECT)
             out.decisions += self._policy.learn(
-                lesson, allowlisted=state is not None and bool(state["flags"] & ALLOWLISTED)
+                lesson, allowlisted=row is not None and self._is_allowlisted(row)
             )
         elif isinstance(lesson, AccountUpdate):
-            self._note_facts(self._accounts.row(lesson.account_id), lesson.facts, lesson.org_id)
+            if lesson.account_id in self._accounts.rows or len(self._accounts) < self._accounts.accounts_max:
+                self._note_facts(self._accounts.row(lesson.account_id), lesson.facts, lesson.org_id)
         elif isinstance(lesson, Enforcement) and lesson.account_id in self._accounts.rows:
             self._accounts.state["flags"][self._accounts.rows[lesson.account_id]] |= SUSPECT
         return out
@@ -305,7 +333,7 @@ class AccountHalf:
         out = Outcome()
         word: Verdict = unpack_verdict(verdict)
         for name in word.removed:
-            if self._members.get(name, {}).pop(word.campaign_id, None) is not None and name in self._accounts.rows:
+            if self._members.get(name, {}).pop(word.campaign_id, None) is not None:
                 if not self._members[name]:
                     del self._members[name]
                 self._decide(name, 0.0, (), max(word.ts, self._clock), out)
@@ -331,7 +359,7 @@ class AccountHalf:
         return AccountView(
             account_id, max([risks[0], *(risk for risk, _ in campaigns.values())]), int(state["requests"][0]), float(state["first_ts"][0]),
             float(state["last_ts"][0]), readings, tuple(campaigns), self._policy.check(account_id, max(self._clock, float(state["last_ts"][0]))),
-            bool(state["flags"][0] & ALLOWLISTED),
+            self._is_allowlisted(row),
         )  # fmt: skip
 
     def baseline(self) -> dict[str, Baseline]:
@@ -354,6 +382,8 @@ class AccountHalf:
             "judge": self._judge.snapshot(), "baseline": self.settings.baseline, "members": self._members, "solo": list(self._solo.values()), "clock": self._clock,
             "step_began": self._step_began, "serial": self._serial, "pending": pending.tobytes(), "pending_events": self._pending_events,
             "systems": {str(h): p.tobytes() for h, p in self._pending_systems.items()}, "items": self._pending_items, "reports": self._reports,
+            "time": self._time.dump(), "repeats": self._repeats.dump(), "bad_sketches": self._intake.bad_sketches,
+            "allow_orgs": sorted(self.settings.policy.allow_orgs),
             "models": {str(code): name for code, name in self._intake.models.items()},
         }  # fmt: skip
         return seal(state)
@@ -376,8 +406,19 @@ class AccountHalf:
             pending = np.frombuffer(saved["pending"], SIGHTING)
             self._pending, self._pending_events = ([pending] if len(pending) else []), saved["pending_events"]
             self._pending_systems = {int(h): np.frombuffer(p, np.uint32) for h, p in saved["systems"].items()}
-            self._pending_items = [tuple(item) for item in saved["items"]]
+            self._pending_items = [(row, item, talk) for row, item, talk in saved["items"]]
+            self._time.load(saved["time"])
+            self._repeats.load(saved["repeats"])
+            self._intake.bad_sketches = saved["bad_sketches"]
+            if saved["allow_orgs"] != sorted(self.settings.policy.allow_orgs):
+                self._note_anew()
             self._reports = list(saved["reports"])
             self._intake.models = {int(code): name for code, name in saved["models"].items()}
         except (KeyError, TypeError, ValueError) as error:
             raise SnapshotError(f"the state of the account half does not fit: {error}") from error
+
+    def _note_anew(self) -> None:
+        """Ask the next request of each account for its organisation again: the allowlist is another one."""
+        state = self._accounts.state
+        state["org"] = 0
+        state["flags"] &= ~np.uint8(HAS_FACTS)

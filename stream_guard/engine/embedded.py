@@ -66,6 +66,16 @@ class Engine:
         return self._population.campaign(campaign_id) or self._accounts.campaign(campaign_id)
 
     @property
+    def now(self) -> float:
+        """Event time, as far as it can be believed; 0 before the first event."""
+        return self._accounts.now
+
+    @property
+    def oddities(self) -> dict[str, int]:
+        """Requests that were not as they should be, by what they were; see `AccountHalf`."""
+        return self._accounts.oddities
+
+    @property
     def accounts_held(self) -> int:
         """How many accounts have state here."""
         return self._accounts.accounts_held

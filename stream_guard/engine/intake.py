@@ -1,8 +1,8 @@
 """Requests to columns: everything the kernels need of a batch, with one pass over the events."""
 
 import zlib
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from stream_guard.events import Client, RequestEvent
 from stream_guard.sketch import FINGERPRINTS, SYSTEMS_HELD, Sketches
 
 HASHES_HELD = 200_000
+HASHED_CHARS_MAX = 256
+"""A longer string's hash is not remembered."""
 ENDS: dict[str | None, int] = {
     "refusal": REFUSED,
     "content_filter": REFUSED,
@@ -36,9 +38,11 @@ class Hashes:
             return 0
         known = self._known.get(text)
         if known is None:
+            known = zlib.crc32(text.encode("utf-8", "surrogatepass")) | 1
             if len(self._known) >= HASHES_HELD:
                 self._known.clear()
-            known = self._known[text] = zlib.crc32(text.encode("utf-8", "surrogatepass")) | 1
+            if len(text) <= HASHED_CHARS_MAX:
+                self._known[text] = known
         return known
 
     def all(self, texts: Sequence[str | None]) -> NDArray[np.uint32]:
@@ -77,17 +81,20 @@ class Intake:
     def __init__(self) -> None:
         self.hash = Hashes()
         self.models: dict[int, str] = {}
-        self._systems: dict[str, SystemText] = {"": SystemText(0, 0, np.zeros(FINGERPRINTS, np.uint32))}
+        self.bad_sketches = 0
+        # Python's hash of a text -> what is known of it: the texts themselves would fill the memory.
+        self._systems: dict[int, SystemText] = {hash(""): SystemText(0, 0, np.zeros(FINGERPRINTS, np.uint32))}
 
-    def take(self, events: Sequence[RequestEvent]) -> Taken:
-        """Return the columns of a batch."""
+    def take(self, events: Sequence[RequestEvent], times: Sequence[float]) -> Taken:
+        """Return the columns of a batch; `times` are as of when the events count."""
         n, hashed = len(events), self.hash
         sketches = sketch.sketch([e.prompt or "" for e in events])
+        self._fill(sketches, events)
         systems = self._sketched([e.system or "" for e in events])
         turn = _ints([e.turn for e in events])
         sightings = np.zeros(n, SIGHTING)
         sightings["system"] = [s.hash for s in systems]
-        ts = np.array([e.ts for e in events])
+        ts = np.array(times, np.float64)
         sightings["ts"] = ts
         sightings["prints"] = sketches.fingerprints
         clients = [e.client or _NOWHERE for e in events]
@@ -119,22 +126,33 @@ class Intake:
         self.models.update(zip(codes.tolist(), names, strict=True))
         return codes.astype(np.uint16)
 
+    def _fill(self, sketches: Sketches, events: Sequence[RequestEvent]) -> None:
+        """Put in the sketches that gateways have made in place of prompts; a malformed one is as no prompt."""
+        for i, event in enumerate(events):
+            if event.sketch is None or event.prompt is not None:
+                continue
+            try:
+                made = sketch.unpack_sketch(event.sketch)
+            except ValueError:
+                self.bad_sketches += 1
+                continue
+            columns: Iterable[tuple[NDArray[Any], NDArray[Any]]] = zip(sketches, made, strict=True)
+            for column, one in columns:
+                column[i] = one[0]
+
     def _sketched(self, texts: list[str]) -> list[SystemText]:
-        known = self._systems
-        fresh = list({text for text in texts if text not in known})
+        known, keys = self._systems, [hash(text) for text in texts]
+        fresh = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
         if fresh:
             if len(known) + len(fresh) > SYSTEMS_HELD:
-                for text in list(known)[1 : len(fresh) + SYSTEMS_HELD // 8]:
-                    del known[text]
-                fresh = list({text for text in texts if text not in known})
-            found = sketch.sketch(fresh)
-            for i, text in enumerate(fresh):
-                known[text] = SystemText(
-                    zlib.crc32(text.encode("utf-8", "surrogatepass")) | 1,
-                    int(found.marks[i]),
-                    found.fingerprints[i].copy(),
-                )
-        return [known[text] for text in texts]
+                for key in list(known)[1 : len(fresh) + SYSTEMS_HELD // 8]:
+                    del known[key]
+                fresh = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+            found = sketch.sketch(list(fresh.values()))
+            for i, (key, text) in enumerate(fresh.items()):
+                crc = zlib.crc32(text.encode("utf-8", "surrogatepass")) | 1
+                known[key] = SystemText(crc, int(found.marks[i]), found.fingerprints[i].copy())
+        return [known[key] for key in keys]
 
 
 def _ints(values: list[int | None]) -> NDArray[np.int32]:

@@ -26,6 +26,8 @@ class EngineSettings(Settings):
     """Decide, write and count, but tell gateways to act on nobody."""
     accounts_max: int = Field(default=1_000_000, ge=1_000)
     """Accounts that one partition keeps in mind; beyond it the idlest give way."""
+    ahead_max_s: float = Field(default=86_400.0, ge=60.0, le=366 * 86_400.0)
+    """Seconds that a request may be ahead of those before it; one that is more counts as of now, and moves no clock."""
     public_mail: tuple[str, ...] = PUBLIC_MAIL
     """Mail domains that anybody can have an address at: sharing one joins nobody."""
     baseline: str = "first"

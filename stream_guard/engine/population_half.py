@@ -8,12 +8,16 @@ from stream_guard.campaigns.reasoning import ReasoningJoin
 from stream_guard.campaigns.registry import Registry
 from stream_guard.campaigns.report import unpack
 from stream_guard.campaigns.window import Window
+from stream_guard.engine.clock import EventClock
 from stream_guard.engine.outcome import EngineSettings, Lesson, Outcome
 from stream_guard.engine.state import seal, unseal
 from stream_guard.engine.verdicts import Verdict, pack_verdict
 from stream_guard.errors import SnapshotError
 from stream_guard.events import Campaign, CampaignView, Reason
 from stream_guard.policy import Alerts
+
+REPORTS_PATIENCE = 8
+"""So many reports in a row that are far ahead move the clock."""
 
 
 class PopulationHalf:
@@ -31,7 +35,8 @@ class PopulationHalf:
         self._alerts = Alerts(self.settings.alerts)
         self._serials: dict[int, int] = {}
         self._fresh = 0
-        self._clock = 0.0
+        self._time = EventClock(self.settings.ahead_max_s, REPORTS_PATIENCE)
+        self._looked = 0.0
         self._verdicts: list[bytes] = []
 
     def process(self, report: bytes) -> Outcome:
@@ -45,19 +50,21 @@ class PopulationHalf:
             if news.serial <= self._serials.get(news.partition, 0):
                 continue
             self._serials[news.partition] = news.serial
+            if self._window.is_full(len(news.accounts)):
+                self._joins.forget(self._window.forget(len(news.accounts), self._registry.rows()).tolist())
             self._window.take(news)
             rows = [self._window.rows[name] for name in news.accounts]
-            self._joins.see(((rows[place], item, talk) for place, item, talk, _ in news.items), self._window)
+            self._joins.see(((rows[place], item, talk) for place, item, talk in news.items), self._window)
             self._fresh += len(news.sightings)
-            self._clock = max(self._clock, news.ts)
+            self._time.see_one(news.ts)
             linking = self.settings.linking
             if self._fresh >= max(linking.pass_sightings_min, linking.pass_share * len(self._window.held())):
                 self._look(out)
         return out
 
     def _look(self, out: Outcome) -> None:
-        self._fresh = 0
-        for campaign in self._registry.update(self._window, self._joins, self._clock):
+        self._fresh, self._looked = 0, self._time.now
+        for campaign in self._registry.update(self._window, self._joins, self._time.now):
             out.campaigns.append(campaign)
             self._verdicts.append(pack_verdict(self._verdict(campaign)))
             alert = self._alerts.of_campaign(campaign)
@@ -69,14 +76,14 @@ class PopulationHalf:
             Reason(e.kind, e.value, e.usual, 1.0 / max(1, len(campaign.evidence)), "", e.text, e.inference)
             for e in campaign.evidence
         )
-        risks = self._registry.risks(campaign)
+        risks = self._registry.risks(campaign, self._window)
         return Verdict(campaign.campaign_id, campaign.ts, tuple(risks.items()), campaign.removed, reasons)
 
     def advance(self, ts: float) -> Outcome:
         """Say that event time has reached `ts`: what has come but was not looked at is, once a minute."""
         out = Outcome()
-        if self._fresh and ts >= self._clock + self.settings.linking.pass_s:
-            self._clock = ts
+        self._time.advance(ts)
+        if self._fresh and ts >= self._looked + self.settings.linking.pass_s:
             self._look(out)
         return out
 
@@ -102,7 +109,7 @@ class PopulationHalf:
         """Return the whole state."""
         state: dict[str, Any] = {
             "kind": "population half", "window": self._window.dump(), "registry": self._registry.dump(), "joins": self._joins.dump(), "alerts": self._alerts.snapshot(),
-            "serials": {str(p): s for p, s in self._serials.items()}, "fresh": self._fresh, "clock": self._clock, "verdicts": self._verdicts,
+            "serials": {str(p): s for p, s in self._serials.items()}, "fresh": self._fresh, "time": self._time.dump(), "looked": self._looked, "verdicts": self._verdicts,
         }  # fmt: skip
         return seal(state)
 
@@ -116,6 +123,7 @@ class PopulationHalf:
             self._joins.load(saved["joins"])
             self._alerts.restore(saved["alerts"])
             self._serials = {int(p): s for p, s in saved["serials"].items()}
-            self._fresh, self._clock, self._verdicts = saved["fresh"], saved["clock"], list(saved["verdicts"])
+            self._fresh, self._looked, self._verdicts = saved["fresh"], saved["looked"], list(saved["verdicts"])
+            self._time.load(saved["time"])
         except (KeyError, TypeError, ValueError) as error:
             raise SnapshotError(f"the state of the population half does not fit: {error}") from error

@@ -48,7 +48,7 @@ def bits(word: NDArray[np.uint64]) -> NDArray[np.float64]:
     [0.0, 1.0, 3.1]
     """
     ones = np.bitwise_count(word).astype(float)
-    return -64.0 * np.log1p(-np.minimum(ones, 63.0) / 64.0)
+    return np.asarray(-64.0 * np.log1p(-np.minimum(ones, 63.0) / 64.0))
 
 
 def field(name: str) -> Callable[[Rows], NDArray[np.float64]]:

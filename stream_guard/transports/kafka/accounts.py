@@ -76,13 +76,14 @@ class ListeningHalf:
         self.inbox = inbox
         self._topics = topics
         self.last_ts: float | None = None
-        """Event time of the last request since this was opened."""
+        """Event time, once there was a request since this was opened."""
 
     def process(self, events: Sequence[RequestEvent]) -> Outcome:
         """Take requests in order."""
+        outcome = self.half.process(events)
         if events:
-            self.last_ts = events[-1].ts
-        return self.half.process(events)
+            self.last_ts = self.half.now
+        return outcome
 
     def advance(self, ts: float) -> Outcome:
         """Say that event time has reached `ts`."""
