@@ -22,26 +22,26 @@ PRIOR_CLUSTERS = 50.0
 DAY = 86_400.0
 
 PRIORS: dict[str, tuple[float, float, float, float]] = {
-    "accounts_log2": (-0.655, 2.63, 0.777, 2.31),
-    "prints_log2": (0.0778, 2.74, 1.33, 2.32),
-    "independent": (2.11, 0.942, 0.111, 1),
-    "has_org": (0.244, 0.732, 0.214, 0.8),
-    "vouched": (0, 0.7, 0.3, 0.75),
-    "same_mail": (-3.13, 0.297, 0.167, 0.254),
-    "single_turn": (0.811, 0.593, 0.221, 0.644),
-    "harness": (-2.66, 0.237, 0.283, 0),
-    "top_limit": (0.386, 0.466, 0.116, 0.464),
-    "top_model": (0.196, 0.631, 0.109, 0.605),
-    "plan_use_log": (-0.77, -1.76, 0.484, -1.69),
-    "mostly": (-0.239, 0.0609, 0.175, 0),
-    "coverage": (-0.879, 0.0996, 0.164, 0.0325),
-    "small_plan": (0.906, 0.494, 0.214, 0.5),
-    "age_log": (-1.92, 4.37, 0.606, 4.55),
-    "volume_spread": (-0.269, 0.627, 0.167, 0.627),
-    "systems_log2": (0.642, 0.00643, 0.1, 0),
-    "agents_log2": (-0.916, 0.00755, 0.1, 0),
-    "before_log": (-1.12, 2.47, 0.942, 2.71),
-    "education": (-1.23, 0.0616, 0.18, 0),
+    "accounts_log2": (-0.938, 2.63, 0.777, 2.32),
+    "prints_log2": (0.0625, 2.74, 1.33, 2.32),
+    "independent": (1.59, 0.942, 0.111, 1),
+    "has_org": (1.84, 0.733, 0.214, 0.8),
+    "vouched": (-3.41, 0.665, 0.226, 0.75),
+    "same_mail": (-2.29, 0.292, 0.166, 0.25),
+    "single_turn": (0.791, 0.593, 0.221, 0.637),
+    "harness": (-2.17, 0.236, 0.283, 0),
+    "top_limit": (0.335, 0.464, 0.115, 0.455),
+    "top_model": (0.192, 0.627, 0.109, 0.6),
+    "plan_use_log": (-0.591, -1.77, 0.488, -1.68),
+    "mostly": (-0.384, 0.0608, 0.175, 0),
+    "coverage": (-0.193, 0.0997, 0.163, 0.0324),
+    "small_plan": (0.213, 0.494, 0.214, 0.5),
+    "age_log": (-1.25, 4.37, 0.605, 4.54),
+    "volume_spread": (-0.136, 0.612, 0.165, 0.613),
+    "systems_log2": (0.445, 0.00655, 0.1, 0),
+    "agents_log2": (-0.546, 0.0078, 0.1, 0),
+    "before_log": (-0.286, 2.64, 0.787, 2.86),
+    "education": (-1.43, 0.0619, 0.181, 0),
 }
 """Feature -> (weight, centre, scale, usual): the shipped judge. Weights and centres were fitted (docs/detection.md says on
 what, and how well they do on scenarios that were left out); `usual` is what clusters of a population mostly are."""
@@ -51,6 +51,7 @@ ABOUT: dict[str, str] = {
     "prints_log2": "Fingerprints that they share, log2: a phrase has few, a template more, a harness's system text many.",
     "independent": "Distinct organisations over accounts; one without counts as its own. Colleagues share prompts.",
     "has_org": "Share of accounts with a declared organisation.",
+    "vouched": "Share of accounts with a declared organisation and a mail domain of its own: somebody can be asked.",
     "same_mail": "Share of accounts with the cluster's most usual mail domain, public ones left out: a firm, a class.",
     "single_turn": "Share of the carrying requests that open a conversation.",
     "harness": "Share of the carrying requests from a known agent or tool, whose text thousands of people send.",
@@ -71,7 +72,7 @@ ABOUT: dict[str, str] = {
 
 FEATURES = tuple(PRIORS)
 WEIGHTS, CENTRE, SCALE, USUAL = np.array(list(PRIORS.values())).T
-BIAS = -6.15
+BIAS = -6.49
 UNSHRUNK = ("accounts_log2", "prints_log2")
 
 

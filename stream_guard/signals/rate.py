@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_guard.accounts import PUBLIC_MAIL
 from stream_guard.signals.base import Rows, Signal, bits, field
 
 HOUR, DAY = 3600.0, 86_400.0
@@ -14,7 +15,7 @@ def _flatness(rows: Rows) -> NDArray[np.float64]:
     total = hours.sum(axis=1)
     share = hours / np.maximum(total, 1.0)[:, None]
     entropy = -(share * np.log(np.where(share > 0, share, 1.0))).sum(axis=1)
-    return entropy / np.log(np.clip(total, 2.0, 24.0))
+    return np.asarray(entropy / np.log(np.clip(total, 2.0, 24.0)))
 
 
 def _irregularity(rows: Rows) -> NDArray[np.float64]:
@@ -28,9 +29,14 @@ def _age(rows: Rows) -> NDArray[np.float64]:
     return np.where(rows["created_at"] > 0, np.maximum(rows["last_ts"] - rows["created_at"], 0.0) / DAY, 365.0)
 
 
+def _unvouched(rows: Rows) -> NDArray[np.float64]:
+    vouched = (rows["org"] != 0) & (rows["mail"] != 0) & ((rows["flags"] & PUBLIC_MAIL) == 0)
+    return np.where(vouched, 0.0, 1.0)
+
+
 def _head_start(rows: Rows) -> NDArray[np.float64]:
     """The first hour's requests over the busiest hour's."""
-    return rows["first_hour"] / np.maximum(rows["peak_hour"], 1.0)
+    return np.asarray(rows["first_hour"] / np.maximum(rows["peak_hour"], 1.0))
 
 
 SIGNALS = (
@@ -82,9 +88,13 @@ SIGNALS = (
         lambda rows: rows["day"] / np.maximum(_age(rows), 1.0),
     ),
     Signal(
-        "no_organisation", "share", "high", (0, 0, 0.5, 1, 1),
-        "1 for an account without a declared organisation: heavy honest machines mostly have one. Most people have none.",
-        lambda rows: (rows["org"] == 0).astype(np.float64),
+        "unvouched",
+        "share",
+        "high",
+        (0, 0, 0.5, 1, 1),
+        "0 for an account that declares an organisation and has a mail domain of its own, else 1: heavy honest machines "
+        "mostly have both. Most people have neither.",
+        _unvouched,
     ),
     Signal("addresses", "count", "high", (1, 1, 2, 3, 5), "Distinct client addresses (linear counting, saturates near 250).", lambda rows: bits(rows["ips"])),
     Signal("programs", "count", "high", (0, 1, 1, 1.5, 9), "Distinct user agents (linear counting).", lambda rows: bits(rows["agents"])),
