@@ -21,7 +21,10 @@ SEEN_BYTES = 64
 HEADS = 4
 TWIN_AFTER = 2
 """Requests after which an account gets a twin vector: most accounts of the long tail never need one."""
-GROWTH = 1.25
+TWIN_STEP, TWIN_TOP = np.float32(24.0), 120
+"""A twin vector is the sum of an account's prompt vectors, each of this length and rounded; halved when it would not fit a
+byte, so that older prompts fade. Only its direction counts."""
+GROWTH = 1.125
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 
 ACCOUNT = np.dtype(
@@ -70,6 +73,7 @@ def _toward(value, observed, weight):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _update(state, twins, columns, fingerprints, vectors, norms, words, heads, busy):  # type: ignore[no-untyped-def]
     """Take the events in order into `state`; near-duplicate and likeness are measured before the event is learnt."""
+    sums = np.empty(DIMENSIONS, np.int64)
     for i in range(len(columns.rows)):
         a = state[columns.rows[i]]
         ts = columns.ts[i]
@@ -163,26 +167,26 @@ def _update(state, twins, columns, fingerprints, vectors, norms, words, heads, b
         if n > TWIN_AFTER and norms[i] > 0:
             twin = twins[a.twin]
             dot = square = np.float32(0.0)
-            scale = np.float32(TWIN_SCALE) / norms[i]
-            fresh = np.float32(max(1.0 / max(1, n - TWIN_AFTER), 1.0 / MEMORY))
+            top = 0
             for j in range(DIMENSIONS):
-                x, m = np.float32(vectors[i, j]) * scale, np.float32(twin[j])
+                x, m = np.float32(vectors[i, j]) / norms[i], np.float32(twin[j])
                 dot += x * m
                 square += m * m
-                twin[j] = np.int16(np.rint(m + (x - m) * fresh))
+                total_j = np.int64(twin[j]) + np.int64(np.rint(x * TWIN_STEP))
+                sums[j] = total_j
+                top = max(top, abs(total_j))
+            shift = 1 if top > TWIN_TOP else 0
+            for j in range(DIMENSIONS):
+                twin[j] = np.int8(sums[j] // 2 if shift else sums[j])
             if square > 0:
-                a.likeness = _toward(a.likeness, dot / (math.sqrt(square) * TWIN_SCALE), weight)
-
-
-TWIN_SCALE = 8192.0
-"""A twin vector is the mean of an account's prompt vectors, each of length 1, times this."""
+                a.likeness = _toward(a.likeness, dot / math.sqrt(square), weight)
 
 
 class Accounts:
     """The accounts of one account half: name -> row of `state`, and twin vectors for those that have one.
 
-    Holds at most `accounts_max`; beyond that the least valuable give way: idle longest, counted twice as long if they are
-    not suspects. Attributes `state` (records of `ACCOUNT`) and `twins` (int16 [k, DIMENSIONS]) may be read by others.
+    Holds at most `accounts_max`; beyond that the least valuable give way: idle longest, where the idle time of suspects
+    and of the allowlisted counts a tenth. Attributes `state` (records of `ACCOUNT`) and `twins` (int8 [k, DIMENSIONS]) may be read by others.
     """
 
     def __init__(self, accounts_max: int) -> None:
@@ -190,7 +194,7 @@ class Accounts:
         self.rows: dict[str, int] = {}
         self.names: list[str | None] = []
         self.state = np.zeros(0, ACCOUNT)
-        self.twins = np.zeros((0, DIMENSIONS), np.int16)
+        self.twins = np.zeros((0, DIMENSIONS), np.int8)
         self._free: list[int] = []
         self._free_twins: list[int] = []
         self._twins_used = 0
@@ -251,7 +255,7 @@ class Accounts:
             return slot
         slot = self._twins_used
         if slot >= len(self.twins):
-            grown = np.zeros((max(256, int(len(self.twins) * GROWTH)), DIMENSIONS), np.int16)
+            grown = np.zeros((max(256, int(len(self.twins) * GROWTH)), DIMENSIONS), np.int8)
             grown[: len(self.twins)] = self.twins
             self.twins = grown
         self._twins_used += 1
@@ -261,8 +265,8 @@ class Accounts:
         """Drop one in sixteen: those whose state is worth the least."""
         rows = np.fromiter(self.rows.values(), np.int64, len(self.rows))
         state = self.state[rows]
-        idle = state["last_ts"].max() - state["last_ts"]
-        worth = -idle * np.where(state["flags"] & (SUSPECT | ALLOWLISTED), 0.1, 1.0) - 1e-3 * rows / len(self.state)
+        idle = state["last_ts"].max() - state["last_ts"] + 1.0
+        worth = -idle * np.where(state["flags"] & (SUSPECT | ALLOWLISTED), 0.1, 1.0)
         for row in rows[np.argsort(worth, kind="stable")[: max(1, len(rows) // 16)]].tolist():
             name = self.names[row]
             if name is None:
@@ -288,7 +292,7 @@ class Accounts:
             self._free, self._free_twins = list(saved["free"]), list(saved["free_twins"])  # type: ignore[call-overload]
             self.evicted = int(saved["evicted"])  # type: ignore[call-overload]
             self.state = np.frombuffer(saved["state"], ACCOUNT).copy()  # type: ignore[call-overload]
-            self.twins = np.frombuffer(saved["twins"], np.int16).reshape(-1, DIMENSIONS).copy()  # type: ignore[call-overload]
+            self.twins = np.frombuffer(saved["twins"], np.int8).reshape(-1, DIMENSIONS).copy()  # type: ignore[call-overload]
         except (KeyError, TypeError, ValueError) as error:
             raise SnapshotError(f"account state does not fit: {error}") from error
         if len(self.state) != len(self.names):

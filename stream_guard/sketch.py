@@ -19,7 +19,6 @@ A gateway that may not let text out sends what `encode` makes of it instead: the
 """
 
 from base64 import b64encode
-from binascii import Error as Base64Error
 from binascii import a2b_base64
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -299,7 +298,7 @@ def unpack_sketch(packed: str) -> Sketches:
     """Return the sketch in `packed`, as sketches of one text. Raises ValueError if it is none, or of another version."""
     try:
         raw = a2b_base64(packed, strict_mode=True)
-    except Base64Error as error:
+    except ValueError as error:  # binascii's own error is one
         raise ValueError(f"a sketch is base64: {error}") from None
     if len(raw) != _PACKED.itemsize:
         raise ValueError(f"a sketch is {_PACKED.itemsize} bytes long, not {len(raw)}")
