@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from stream_guard.errors import SnapshotError
-from stream_guard.sketch import DIMENSIONS, FINGERPRINTS, LEXICAL, Sketches
+from stream_guard.sketch import DIMENSIONS, LEXICAL, Sketches
 
 MEMORY = 64
 SEEN_BYTES = 64
@@ -137,7 +137,7 @@ def _update(state, twins, columns, fingerprints, vectors, norms, words, heads, b
 
         # Text seen before: a small Bloom filter of the account's own fingerprints, begun anew when half full.
         known = total = 0
-        for j in range(FINGERPRINTS):
+        for j in range(LEXICAL):
             print_ = fingerprints[i, j]
             if print_ == 0:
                 continue
@@ -145,7 +145,7 @@ def _update(state, twins, columns, fingerprints, vectors, norms, words, heads, b
             bit = (print_ >> np.uint32(3)) % (SEEN_BYTES * 8)
             if a.seen[bit >> 3] >> (bit & 7) & 1:
                 known += 1
-            elif j < LEXICAL:
+            else:
                 if a.seen_bits > SEEN_BYTES * 4:
                     for k in range(SEEN_BYTES):
                         a.seen[k] = 0

@@ -17,6 +17,7 @@ from stream_guard.campaigns import groups, judge
 from stream_guard.campaigns.groups import Carried
 from stream_guard.campaigns.judge import Look
 from stream_guard.campaigns.settings import LinkSettings
+from stream_guard.campaigns.twins import Twins
 from stream_guard.campaigns.window import Window
 
 
@@ -24,6 +25,9 @@ JOINS = 0.4
 """Share of a group's accounts in a worse cluster from which it joins that cluster."""
 COVERAGE_MIN = 0.4
 """Share of the cluster's median coverage that a member has at least."""
+CORE = 0.2
+"""Share of the widest group's accounts that another group of the cluster has at least: a text that a few members happen to
+share with honest accounts (such as their cover) makes nobody a member."""
 CLUSTER_PRINTS_MIN = 4
 
 
@@ -74,8 +78,8 @@ class Linker:
     def __init__(self, settings: LinkSettings) -> None:
         self.settings = settings
 
-    def clusters(self, window: Window, live: list[Live]) -> list[Cluster]:
-        """Return the campaigns of this moment, the surest first."""
+    def clusters(self, window: Window, live: list[Live], twins: Twins | None = None) -> list[Cluster]:
+        """Return the campaigns of this moment, the surest first; `twins` are looked at too where they are given."""
         carried = groups.form(window)
         if not len(carried.group):
             return []
@@ -90,7 +94,47 @@ class Linker:
         guilty &= ~relay
         found = [self._trim(scene, part, known=known) for part, known in self._gather(scene, guilty, convicted)]
         found += [self._relay(scene, part) for part, _ in self._gather(scene, relay, np.full(len(relay), -1))]
+        if twins is not None:
+            found += self._alike(scene, twins)
         return sorted((cluster for cluster in found if cluster is not None), key=lambda c: -c.score)
+
+    def _alike(self, scene: Scene, twins: Twins) -> list[Cluster]:
+        """Judge the groups of behavioural twins: by all their requests, as no text says which are the campaign's."""
+        look = scene.look
+        found = [who for who in twins.groups(self.settings.accounts_min) if not self._one_customer(look.window, who)]
+        if not found:
+            return []
+        group_of = np.full(len(look.totals), -1, np.int64)
+        for g, who in enumerate(found):
+            group_of[who[who < len(group_of)]] = g
+        account = look.held["account"].astype(np.int64)
+        sightings = np.flatnonzero(group_of[account] >= 0)
+        sightings = sightings[np.lexsort((account[sightings], group_of[account[sightings]]))]
+        pairs = judge.Pairs(group_of[account[sightings]], account[sightings], sightings)
+        features = judge.measure(look, pairs, np.ones(len(found), np.int64), len(found))
+        for name in ("prints_log2", "mostly", "coverage"):  # say nothing where all requests are taken
+            features[:, judge.FEATURES.index(name)] = np.nan
+        verdict = judge.judge(features, np.array([len(who) for who in found], float), scene.ordinary)
+        clusters = []
+        for g in np.flatnonzero(verdict.score >= self.settings.convict_twins).tolist():
+            mine = sightings[pairs.cluster == g]
+            who, carried = np.unique(account[mine], return_counts=True)
+            if len(who) >= self.settings.accounts_min:
+                none = np.zeros(0, np.uint32)
+                clusters.append(
+                    Cluster(
+                        none,
+                        who,
+                        np.ones(len(who)),
+                        carried,
+                        float(verdict.score[g]),
+                        verdict.features[g],
+                        scene.ordinary,
+                        mine,
+                        "twin",
+                    )
+                )
+        return clusters
 
     def _judged(self, window: Window, carried: Carried) -> Scene:
         """Measure and score every group by itself."""
@@ -125,7 +169,9 @@ class Linker:
                 return True
         return False
 
-    def _gather(self, scene: Scene, guilty: NDArray[np.bool_], convicted: NDArray[np.int64]) -> list[tuple[list[int], bool]]:
+    def _gather(
+        self, scene: Scene, guilty: NDArray[np.bool_], convicted: NDArray[np.int64]
+    ) -> list[tuple[list[int], bool]]:
         """Put guilty groups together: by the campaign they are known from, else by shared accounts, the worst first."""
         gathered: list[tuple[set[int], list[int], bool]] = []
         for k in np.unique(convicted[guilty]).tolist():
@@ -146,7 +192,11 @@ class Linker:
     def _trim(self, scene: Scene, part: list[int], *, known: bool) -> Cluster | None:
         """Cut a cluster to those who belong and judge it again; None if nothing guilty is left."""
         cluster = self._cut(scene, part, requests_min=1 if known else 2)
-        if cluster is None or len(cluster.prints) < CLUSTER_PRINTS_MIN or self._one_customer(scene.look.window, cluster.members):
+        if (
+            cluster is None
+            or len(cluster.prints) < CLUSTER_PRINTS_MIN
+            or self._one_customer(scene.look.window, cluster.members)
+        ):
             return None
         return cluster if cluster.score >= (self.settings.suspect if known else self.settings.convict) else None
 
@@ -161,6 +211,8 @@ class Linker:
     def _cut(self, scene: Scene, part: list[int], requests_min: int) -> Cluster | None:
         """Keep the accounts that the groups in `part` cover well enough; None if those are too few."""
         carried, look = scene.carried, scene.look
+        widest = max(scene.accounts[g] for g in part)
+        part = [g for g in part if scene.accounts[g] >= CORE * widest]
         sightings = np.unique(np.concatenate([carried.sighting[scene.starts[g] : scene.starts[g + 1]] for g in part]))
         account = look.held["account"][sightings].astype(np.int64)
         who, inverse, n = np.unique(account, return_inverse=True, return_counts=True)
@@ -176,7 +228,14 @@ class Linker:
         features = judge.measure(look, pairs, np.array([len(prints)]), 1)
         verdict = judge.judge(features, np.array([keep.sum()], float), scene.ordinary)
         return Cluster(
-            prints, who[keep], coverage[keep], n[keep], float(verdict.score[0]), verdict.features[0], scene.ordinary, sightings
+            prints,
+            who[keep],
+            coverage[keep],
+            n[keep],
+            float(verdict.score[0]),
+            verdict.features[0],
+            scene.ordinary,
+            sightings,
         )
 
 

@@ -14,6 +14,7 @@ from stream_guard.campaigns import judge
 from stream_guard.campaigns.linking import Cluster, Linker, Live, campaign_id
 from stream_guard.campaigns.reasoning import ReasoningJoin
 from stream_guard.campaigns.settings import LinkSettings
+from stream_guard.campaigns.twins import ALIKE, Twins
 from stream_guard.campaigns.window import Window
 from stream_guard.errors import SnapshotError
 from stream_guard.events import Campaign, CampaignView, Evidence, Shape
@@ -25,6 +26,8 @@ GROWTH_MAX = 512
 VIEWS_MAX = 10_000
 """Campaigns that are told of; beyond it the oldest that have ended are forgotten."""
 EXAMPLES = 5
+TWINS_EVERY = 4
+"""Looks at the window for one at the twins, which costs more and changes more slowly."""
 JOINED_MIN = 3
 """Accounts that reasoning items join from which they are a campaign."""
 BYSTANDER_RISK = 0.6
@@ -53,14 +56,17 @@ class Registry:
         self.linker = Linker(settings)
         self.live: list[Live] = []
         self.views: dict[str, CampaignView] = {}
+        self.passes = 0
 
-    def update(self, window: Window, joins: ReasoningJoin, ts: float) -> list[Campaign]:
+    def update(self, window: Window, joins: ReasoningJoin, twins: Twins, ts: float) -> list[Campaign]:
         """Look at the whole window and the exact joins; returns what has changed."""
         alive = self.live
         idle_ts = ts - self.settings.idle_days * DAY
         changes: list[Campaign] = []
         taken: dict[str, Live] = {}
-        for cluster in [*self._joined(window, joins), *self.linker.clusters(window, alive)]:
+        self.passes += 1
+        alike = twins if self.passes % TWINS_EVERY == 0 else None
+        for cluster in [*self._joined(window, joins), *self.linker.clusters(window, alive, alike)]:
             cluster = _awake(cluster, window, idle_ts)  # noqa: PLW2901 - what is left of it
             mine = self._known(cluster, alive)
             enough = JOINED_MIN if cluster.shape == "joined" else self.settings.accounts_min
@@ -216,7 +222,9 @@ class Registry:
                 *self._infrastructure(cluster, window),
             )
         out = [
-            Evidence(
+            Evidence("twin", f"{n} accounts ask alike, though they share no text", n, ALIKE, 0.0, True, examples)
+            if cluster.shape == "twin"
+            else Evidence(
                 "template",
                 f"{n} accounts show {len(cluster.prints)} text fingerprints that others do not; "
                 f"they are in {cluster.coverage.mean():.0%} of these accounts' requests",
@@ -306,10 +314,11 @@ class Registry:
             ]
             for c in self.live
         ]
-        return {"live": live, "views": list(self.views.values())}
+        return {"live": live, "views": list(self.views.values()), "passes": self.passes}
 
-    def load(self, live: list[Any], views: list[CampaignView]) -> None:
+    def load(self, live: list[Any], views: list[CampaignView], passes: int) -> None:
         """Take up what `dump` gave. Raises SnapshotError."""
+        self.passes = passes
         try:
             self.live = [
                 Live(

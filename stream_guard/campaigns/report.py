@@ -51,8 +51,10 @@ class Report(NamedTuple):
     system_prints: NDArray[np.uint32]  # [systems, FINGERPRINTS]
     sightings: NDArray[np.void]  # SIGHTING
     twin_accounts: NDArray[np.uint32]  # places in `accounts` whose twin vector is sent along
-    twins: NDArray[np.int16]  # [twin_accounts, DIMENSIONS]
-    items: list[tuple[int, int, int]]  # reasoning items: place of the account, hashes of item and conversation (0: none)
+    twins: NDArray[np.int8]  # [twin_accounts, DIMENSIONS]
+    items: list[
+        tuple[int, int, int]
+    ]  # reasoning items: place of the account, hashes of item and conversation (0: none)
     models: dict[str, str]  # code of a sighting's model, in decimal -> its name
 
 
@@ -69,6 +71,6 @@ def unpack(raw: bytes) -> Report:
     return Report(
         p, s, ts, accounts, np.frombuffer(facts, FACTS), np.frombuffer(systems, np.uint32),
         np.frombuffer(prints, np.uint32).reshape(-1, FINGERPRINTS), np.frombuffer(sightings, SIGHTING),
-        np.frombuffer(twin_accounts, np.uint32), np.frombuffer(twins, np.int16).reshape(-1, DIMENSIONS),
+        np.frombuffer(twin_accounts, np.uint32), np.frombuffer(twins, np.int8).reshape(-1, DIMENSIONS),
         [tuple(item) for item in items], models,
     )  # fmt: skip

@@ -14,6 +14,8 @@ class LinkSettings(Settings):
 
     convict: float = 4.0
     """Log odds from which a cluster is a campaign."""
+    convict_twins: float = Field(default=5.0, ge=-50, le=50)
+    """Log odds from which accounts that ask alike, without a text in common, are a campaign."""
     suspect: float = 2.0
     """Log odds from which a group of fingerprints may begin or join a cluster."""
     accounts_min: int = 5
@@ -48,5 +50,7 @@ class LinkSettings(Settings):
             if (size := getattr(self, name)) & (size - 1):
                 raise ValueError(f"{name} ({size}) must be a power of two")
         if self.accounts_max < 2 * self.sightings_max:
-            raise ValueError(f"accounts_max ({self.accounts_max}) must be at least twice sightings_max ({self.sightings_max})")
+            raise ValueError(
+                f"accounts_max ({self.accounts_max}) must be at least twice sightings_max ({self.sightings_max})"
+            )
         return self

@@ -127,7 +127,10 @@ class Window:
         self.accounts_max, self.systems_max = settings.accounts_max, settings.systems_max
         self.sightings = np.zeros(0, SIGHTING)
         self.taken = 0
-        self.first_keys, self.first_accounts = np.zeros(settings.first_sights, np.uint32), np.zeros(settings.first_sights, np.uint32)
+        self.first_keys, self.first_accounts = (
+            np.zeros(settings.first_sights, np.uint32),
+            np.zeros(settings.first_sights, np.uint32),
+        )
         self.models: dict[int, str] = {}
         self._new_table(1 << 12)
         self.rows: dict[str, int] = {}
@@ -161,7 +164,10 @@ class Window:
             row = len(self.names)
             self.names.append(account_id)
             if row >= len(self.facts):
-                grown, serials = np.zeros(max(1024, int(row * 1.25)), FACTS), np.zeros(max(1024, int(row * 1.25)), np.uint32)
+                grown, serials = (
+                    np.zeros(max(1024, int(row * 1.25)), FACTS),
+                    np.zeros(max(1024, int(row * 1.25)), np.uint32),
+                )
                 grown[:row], serials[:row] = self.facts, self.serials
                 self.facts, self.serials = grown, serials
         self.rows[account_id] = row
@@ -234,7 +240,9 @@ class Window:
         age = (np.arange(len(held)) - self.taken) % self.sightings_max  # the newest are the highest
         np.maximum.at(last, held["system"], age)
         last[0] = self.sightings_max
-        kept = np.sort(np.argsort(-last, kind="stable")[: max(1, min(self.systems_max * 3 // 4, self.systems_max - count))])
+        kept = np.sort(
+            np.argsort(-last, kind="stable")[: max(1, min(self.systems_max * 3 // 4, self.systems_max - count))]
+        )
         moved = np.zeros(rows, np.uint32)
         moved[kept] = np.arange(len(kept))
         held["system"] = moved[held["system"]]

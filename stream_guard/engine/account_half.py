@@ -178,7 +178,9 @@ class AccountHalf:
             return out
         ts = self._clock
         seen = np.concatenate(self._pending)
-        touched = np.union1d(seen["account"], np.array([row for row, _, _ in self._pending_items], np.uint32)).astype(np.int64)
+        touched = np.union1d(seen["account"], np.array([row for row, _, _ in self._pending_items], np.uint32)).astype(
+            np.int64
+        )
         state = self._accounts.state
         due = touched[state["requests"][touched] >= state["due_at"][touched]]
         state["due_at"][due] = np.maximum(DUE_FIRST, (state["requests"][due] * DUE_GROWTH).astype(np.uint32) + 1)
@@ -313,9 +315,7 @@ class AccountHalf:
                 malicious = lesson.label == "malicious"
                 self._judge.learn(state, malicious=malicious)
                 state["flags"] = state["flags"] | SUSPECT if malicious else state["flags"] & ~np.uint8(SUSPECT)
-            out.decisions += self._policy.learn(
-                lesson, allowlisted=row is not None and self._is_allowlisted(row)
-            )
+            out.decisions += self._policy.learn(lesson, allowlisted=row is not None and self._is_allowlisted(row))
         elif isinstance(lesson, AccountUpdate):
             if lesson.account_id in self._accounts.rows or len(self._accounts) < self._accounts.accounts_max:
                 self._note_facts(self._accounts.row(lesson.account_id), lesson.facts, lesson.org_id)

@@ -76,4 +76,10 @@ class EventClock:
     def load(self, saved: list[float]) -> None:
         """Take up what `dump` gave. Raises ValueError, TypeError."""
         now, early, agreed, row, earliest = saved
-        self.now, self.early, self._agreed, self._row, self._earliest = now, int(early), bool(agreed), int(row), earliest
+        self.now, self.early, self._agreed, self._row, self._earliest = (
+            now,
+            int(early),
+            bool(agreed),
+            int(row),
+            earliest,
+        )

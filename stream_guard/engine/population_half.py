@@ -3,10 +3,12 @@
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from stream_guard.campaigns.reasoning import ReasoningJoin
 from stream_guard.campaigns.registry import Registry
 from stream_guard.campaigns.report import unpack
+from stream_guard.campaigns.twins import Twins
 from stream_guard.campaigns.window import Window
 from stream_guard.engine.clock import EventClock
 from stream_guard.engine.outcome import EngineSettings, Lesson, Outcome
@@ -32,6 +34,7 @@ class PopulationHalf:
         self._window = Window(linking)
         self._registry = Registry(linking)
         self._joins = ReasoningJoin(linking.items_max)
+        self._twins = Twins()
         self._alerts = Alerts(self.settings.alerts)
         self._serials: dict[int, int] = {}
         self._fresh = 0
@@ -51,10 +54,13 @@ class PopulationHalf:
                 continue
             self._serials[news.partition] = news.serial
             if self._window.is_full(len(news.accounts)):
-                self._joins.forget(self._window.forget(len(news.accounts), self._registry.rows()).tolist())
+                forgotten = self._window.forget(len(news.accounts), self._registry.rows()).tolist()
+                self._joins.forget(forgotten)
+                self._twins.forget(forgotten)
             self._window.take(news)
             rows = [self._window.rows[name] for name in news.accounts]
             self._joins.see(((rows[place], item, talk) for place, item, talk in news.items), self._window)
+            self._twins.take(np.array(rows, np.int64)[news.twin_accounts], news.twins)
             self._fresh += len(news.sightings)
             self._time.see_one(news.ts)
             linking = self.settings.linking
@@ -64,7 +70,7 @@ class PopulationHalf:
 
     def _look(self, out: Outcome) -> None:
         self._fresh, self._looked = 0, self._time.now
-        for campaign in self._registry.update(self._window, self._joins, self._time.now):
+        for campaign in self._registry.update(self._window, self._joins, self._twins, self._time.now):
             out.campaigns.append(campaign)
             self._verdicts.append(pack_verdict(self._verdict(campaign)))
             alert = self._alerts.of_campaign(campaign)
@@ -108,7 +114,7 @@ class PopulationHalf:
     def snapshot(self) -> bytes:
         """Return the whole state."""
         state: dict[str, Any] = {
-            "kind": "population half", "window": self._window.dump(), "registry": self._registry.dump(), "joins": self._joins.dump(), "alerts": self._alerts.snapshot(),
+            "kind": "population half", "window": self._window.dump(), "registry": self._registry.dump(), "joins": self._joins.dump(), "twins": self._twins.dump(), "alerts": self._alerts.snapshot(),
             "serials": {str(p): s for p, s in self._serials.items()}, "fresh": self._fresh, "time": self._time.dump(), "looked": self._looked, "verdicts": self._verdicts,
         }  # fmt: skip
         return seal(state)
@@ -119,8 +125,11 @@ class PopulationHalf:
         try:
             self._window.load(saved["window"])
             registry = saved["registry"]
-            self._registry.load(registry["live"], msgspec.convert(registry["views"], list[CampaignView]))
+            self._registry.load(
+                registry["live"], msgspec.convert(registry["views"], list[CampaignView]), registry["passes"]
+            )
             self._joins.load(saved["joins"])
+            self._twins.load(saved["twins"])
             self._alerts.restore(saved["alerts"])
             self._serials = {int(p): s for p, s in saved["serials"].items()}
             self._fresh, self._looked, self._verdicts = saved["fresh"], saved["looked"], list(saved["verdicts"])

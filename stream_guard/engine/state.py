@@ -1,9 +1,10 @@
-"""State as bytes that say what they are: magic, version, checksum, then MessagePack. Nothing in them is code."""
+"""State as bytes that say what they are: magic, version, checksum, then MessagePack, compressed. Nothing in them is code."""
 
 import hashlib
 from typing import Any
 
 import msgspec
+import zstandard
 
 from stream_guard.errors import SnapshotError
 
@@ -13,7 +14,7 @@ VERSION = 1
 
 def seal(state: dict[str, Any]) -> bytes:
     """Return plain values as bytes with a header."""
-    body = msgspec.msgpack.encode(state)
+    body = zstandard.compress(msgspec.msgpack.encode(state), 1)
     return MAGIC + VERSION.to_bytes(2, "big") + hashlib.sha256(body).digest() + body
 
 
@@ -34,8 +35,8 @@ def unseal(raw: bytes, kind: str) -> dict[str, Any]:
     if hashlib.sha256(body).digest() != raw[6:38]:
         raise SnapshotError("the state is damaged: its checksum does not fit")
     try:
-        state = msgspec.msgpack.decode(body)
-    except msgspec.DecodeError as error:
+        state = msgspec.msgpack.decode(zstandard.decompress(body))
+    except (msgspec.DecodeError, zstandard.ZstdError) as error:
         raise SnapshotError(f"the state cannot be read: {error}") from error
     if not isinstance(state, dict) or state.get("kind") != kind:
         raise SnapshotError(f"this is not the state of {kind}")
