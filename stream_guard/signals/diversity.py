@@ -6,12 +6,12 @@ from stream_guard.signals.base import Signal, bits, field
 
 SIGNALS = (
     Signal(
-        "template_share", "share", "high", (0, 0.06, 0.2, 0.37, 0.66),
+        "template_share", "share", "high", (0.01, 0.07, 0.25, 0.5, 0.94),
         "Share of a request's lexical fingerprints that the account has sent before. Long conversations repeat their own words as well.",
         field("known_text"),
     ),
     Signal(
-        "near_duplicates", "share", "high", (0, 0, 0, 0.04, 0.18),
+        "near_duplicates", "share", "high", (0, 0, 0.01, 0.3, 0.97),
         "Share of requests of which at least four fifths of the fingerprints were sent before (resemblance, Broder 1997).",
         field("near_duplicate"),
     ),

@@ -36,7 +36,7 @@ def _unvouched(rows: Rows) -> NDArray[np.float64]:
 
 def _head_start(rows: Rows) -> NDArray[np.float64]:
     """The first hour's requests over the busiest hour's."""
-    return np.asarray(rows["first_hour"] / np.maximum(rows["peak_hour"], 1.0))
+    return np.asarray(rows["first_hour"] / np.maximum(rows["peak_hour"].astype(np.float64), 1.0))
 
 
 SIGNALS = (
@@ -60,7 +60,7 @@ SIGNALS = (
     Signal(
         "longest_gap", "h", "low", (0.05, 0.25, 2.4, 12.6, 21),
         "The longest silence of the last days, fading. People sleep; an account that never pauses for more than an hour is a machine.",
-        lambda rows: rows["longest_gap"] / HOUR,
+        lambda rows: rows["longest_gap"].astype(np.float64) / HOUR,
     ),
     Signal(
         "irregularity", "log", "low", (0.55, 1, 1.4, 1.8, 2.1),
@@ -85,7 +85,7 @@ SIGNALS = (
         (0, 0.02, 0.15, 1.5, 30),
         "Requests of the last day for each day of the account's age: much, and at once. The key that an application moves to looks the "
         "same on its first day.",
-        lambda rows: rows["day"] / np.maximum(_age(rows), 1.0),
+        lambda rows: rows["day"].astype(np.float64) / np.maximum(_age(rows), 1.0),
     ),
     Signal(
         "unvouched",

@@ -14,11 +14,11 @@ _SYLLABLES = ("ba", "ce", "di", "fo", "gu", "ha", "je", "ki", "lo", "mu", "na", 
 _SHORT = ("a", "the", "of", "to", "in", "is", "for", "on", "and", "as")
 
 
-def request(account="a", ts=T0, **fields):
+def request(who="a", ts=T0, **fields):
     """Return a request with an id of its own."""
     fields.setdefault("event_id", f"e{next(_numbers)}")
     fields.setdefault("model", "large")
-    return RequestEvent(ts=ts, account_id=account, **fields)
+    return RequestEvent(ts=ts, account_id=who, **fields)
 
 
 def word(rnd):
