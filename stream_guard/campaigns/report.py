@@ -52,9 +52,7 @@ class Report(NamedTuple):
     sightings: NDArray[np.void]  # SIGHTING
     twin_accounts: NDArray[np.uint32]  # places in `accounts` whose twin vector is sent along
     twins: NDArray[np.int8]  # [twin_accounts, DIMENSIONS]
-    items: list[
-        tuple[int, int, int]
-    ]  # reasoning items: place of the account, hashes of item and conversation (0: none)
+    items: list[tuple[int, int, int]]  # reasoning items: place of the account, hashes of item and of talk (0: none)
     models: dict[str, str]  # code of a sighting's model, in decimal -> its name
 
 
@@ -65,12 +63,35 @@ def pack(report: Report) -> bytes:
 
 def unpack(raw: bytes) -> Report:
     """Return the report in `raw`. Raises ValueError if it is none."""
-    p, s, ts, accounts, facts, systems, prints, sightings, twin_accounts, twins, items, models = msgspec.msgpack.decode(
-        raw
-    )
-    return Report(
+    try:
+        parts = msgspec.msgpack.decode(raw, type=_Wire)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"not a report: {error}") from None
+    p, s, ts, accounts, facts, systems, prints, sightings, twin_accounts, twins, items, models = parts
+    report = Report(
         p, s, ts, accounts, np.frombuffer(facts, FACTS), np.frombuffer(systems, np.uint32),
         np.frombuffer(prints, np.uint32).reshape(-1, FINGERPRINTS), np.frombuffer(sightings, SIGHTING),
-        np.frombuffer(twin_accounts, np.uint32), np.frombuffer(twins, np.int8).reshape(-1, DIMENSIONS),
-        [tuple(item) for item in items], models,
+        np.frombuffer(twin_accounts, np.uint32), np.frombuffer(twins, np.int8).reshape(-1, DIMENSIONS), items, models,
     )  # fmt: skip
+    if not _fits(report):
+        raise ValueError("not a report: its parts do not fit each other")
+    return report
+
+
+_Wire = tuple[
+    int, int, float, list[str], bytes, bytes, bytes, bytes, bytes, bytes, list[tuple[int, int, int]], dict[str, str]
+]
+
+
+def _fits(report: Report) -> bool:
+    """Say whether every place in a list is one that the list has."""
+    accounts, systems, seen = len(report.accounts), len(report.systems), report.sightings
+    return (
+        len(report.facts) == accounts
+        and len(report.system_prints) == systems
+        and len(report.twins) == len(report.twin_accounts)
+        and bool((seen["account"] < accounts).all() and (seen["system"] < systems).all())
+        and bool((report.twin_accounts < accounts).all())
+        and all(0 <= place < accounts for place, _, _ in report.items)
+        and all(code.isdecimal() for code in report.models)
+    )

@@ -98,6 +98,7 @@ class Twins:
         raw -= raw.mean(axis=0)
         raw /= np.maximum(np.linalg.norm(raw, axis=1), 1e-6)[:, None]
         group = _lead(raw, ALIKE, LEADERS_MAX, ROUNDS)
+        rows, group = rows[group >= 0], group[group >= 0]
         order = np.argsort(group, kind="stable")
         found = np.split(rows[order], np.flatnonzero(np.diff(group[order])) + 1)
         return [np.sort(members) for members in found if len(members) >= accounts_min]
