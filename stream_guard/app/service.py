@@ -219,6 +219,9 @@ class EmbeddedService:
 
     async def _recover(self) -> None:
         offset = await asyncio.to_thread(self._worker.restore)
+        if not offset and self._journal.first_offset:
+            offset = self._journal.first_offset
+            _log.warning("no snapshot: begins anew, at the oldest record of the journal, offset %d", offset)
         records = 0
         for at, run in _runs(self._journal.read(offset), self.settings.batch_events):
             await self._take(at, run)

@@ -36,7 +36,7 @@ class PopulationHalf:
         self._joins = ReasoningJoin(linking.items_max)
         self._twins = Twins()
         self._alerts = Alerts(self.settings.alerts)
-        self._serials: dict[int, int] = {}
+        self._heard: dict[int, tuple[int, float]] = {}  # partition -> serial and time of its last report
         self._fresh = 0
         self._time = EventClock(self.settings.ahead_max_s, REPORTS_PATIENCE)
         self._looked = 0.0
@@ -50,9 +50,10 @@ class PopulationHalf:
         out = Outcome()
         for raw in msgspec.msgpack.decode(report, type=list[bytes]):
             news = unpack(raw)
-            if news.serial <= self._serials.get(news.partition, 0):
-                continue
-            self._serials[news.partition] = news.serial
+            serial, ts = self._heard.get(news.partition, (0, 0.0))
+            if news.serial <= serial and news.ts <= ts:
+                continue  # seen; a half that lost its state counts from 1 again, and is new once it is where it was
+            self._heard[news.partition] = news.serial, news.ts
             if self._window.is_full(len(news.accounts)):
                 forgotten = self._window.forget(len(news.accounts), self._registry.rows()).tolist()
                 self._joins.forget(forgotten)
@@ -115,7 +116,7 @@ class PopulationHalf:
         """Return the whole state."""
         state: dict[str, Any] = {
             "kind": "population half", "window": self._window.dump(), "registry": self._registry.dump(), "joins": self._joins.dump(), "twins": self._twins.dump(), "alerts": self._alerts.snapshot(),
-            "serials": {str(p): s for p, s in self._serials.items()}, "fresh": self._fresh, "time": self._time.dump(), "looked": self._looked, "verdicts": self._verdicts,
+            "heard": {str(p): heard for p, heard in self._heard.items()}, "fresh": self._fresh, "time": self._time.dump(), "looked": self._looked, "verdicts": self._verdicts,
         }  # fmt: skip
         return seal(state)
 
@@ -131,7 +132,7 @@ class PopulationHalf:
             self._joins.load(saved["joins"])
             self._twins.load(saved["twins"])
             self._alerts.restore(saved["alerts"])
-            self._serials = {int(p): s for p, s in saved["serials"].items()}
+            self._heard = {int(p): (serial, ts) for p, (serial, ts) in saved["heard"].items()}
             self._fresh, self._looked, self._verdicts = saved["fresh"], saved["looked"], list(saved["verdicts"])
             self._time.load(saved["time"])
         except (KeyError, TypeError, ValueError) as error:

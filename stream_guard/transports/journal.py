@@ -112,6 +112,11 @@ class Journal:
         self._lock = _locked(directory)
         self._file = self._recover()
 
+    @property
+    def first_offset(self) -> int:
+        """The offset of the oldest record that is still here."""
+        return self._segments()[0][0]
+
     def append(self, records: Sequence[Record], marks: Mapping[str, Any] | None = None) -> int:
         """Write records and marks and sync them; returns the offset of the first record. Raises SinkError.
 

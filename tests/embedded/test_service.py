@@ -248,6 +248,25 @@ POINTS = [
 ]
 
 
+async def test_without_its_snapshots_it_begins_anew_at_the_oldest_record_of_the_journal(tmp_path, caplog):
+    changes = {"segment_bytes": 4096, "snapshot_interval_s": 0.01}
+    async with running(EmbeddedService(Deciding(), settings(tmp_path, **changes))) as service:
+        for number in range(200):
+            await service.accept([event(number)])
+        await until(lambda: service._journal.first_offset)
+    for path in (tmp_path / "snapshots").iterdir():
+        path.unlink()
+
+    engine = Deciding()
+    anew = EmbeddedService(engine, settings(tmp_path, **changes))
+    first = anew._journal.first_offset
+    async with running(anew):
+        pass
+
+    assert engine.told == [f"e{number}" for number in range(first, 200)]
+    assert "no snapshot: begins anew" in caplog.text
+
+
 def inject(service, part, method, call, after):
     if part == "journal":
         fault = service._commits._journal = CrashingAt(service._journal, method, call=call, after=after)
