@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_guard.events import TIME_MAX
 from stream_guard.sketch import DIMENSIONS, FINGERPRINTS
 
 SIGHTINGS_A_DAY = 48.0
@@ -64,15 +65,16 @@ def pack(report: Report) -> bytes:
 def unpack(raw: bytes) -> Report:
     """Return the report in `raw`. Raises ValueError if it is none."""
     try:
-        parts = msgspec.msgpack.decode(raw, type=_Wire)
-    except msgspec.MsgspecError as error:
+        p, s, ts, accounts, facts, systems, prints, sightings, twin_accounts, twins, items, models = (
+            msgspec.msgpack.decode(raw, type=_Wire)
+        )
+        report = Report(
+            p, s, ts, accounts, np.frombuffer(facts, FACTS), np.frombuffer(systems, np.uint32),
+            np.frombuffer(prints, np.uint32).reshape(-1, FINGERPRINTS), np.frombuffer(sightings, SIGHTING),
+            np.frombuffer(twin_accounts, np.uint32), np.frombuffer(twins, np.int8).reshape(-1, DIMENSIONS), items, models,
+        )  # fmt: skip
+    except ValueError as error:  # those of msgspec are of this kind too
         raise ValueError(f"not a report: {error}") from None
-    p, s, ts, accounts, facts, systems, prints, sightings, twin_accounts, twins, items, models = parts
-    report = Report(
-        p, s, ts, accounts, np.frombuffer(facts, FACTS), np.frombuffer(systems, np.uint32),
-        np.frombuffer(prints, np.uint32).reshape(-1, FINGERPRINTS), np.frombuffer(sightings, SIGHTING),
-        np.frombuffer(twin_accounts, np.uint32), np.frombuffer(twins, np.int8).reshape(-1, DIMENSIONS), items, models,
-    )  # fmt: skip
     if not _fits(report):
         raise ValueError("not a report: its parts do not fit each other")
     return report
@@ -87,7 +89,8 @@ def _fits(report: Report) -> bool:
     """Say whether every place in a list is one that the list has."""
     accounts, systems, seen = len(report.accounts), len(report.systems), report.sightings
     return (
-        len(report.facts) == accounts
+        0 <= report.ts <= TIME_MAX
+        and len(report.facts) == accounts
         and len(report.system_prints) == systems
         and len(report.twins) == len(report.twin_accounts)
         and bool((seen["account"] < accounts).all() and (seen["system"] < systems).all())
