@@ -19,12 +19,13 @@ from stream_guard.sketch import DIMENSIONS, LEXICAL, Sketches
 MEMORY = 64
 SEEN_BYTES = 64
 HEADS = 4
+ROOM = 4096
+"""Accounts beyond the most that are held that a batch may bring before room is made."""
 TWIN_AFTER = 2
 """Requests after which an account gets a twin vector: most accounts of the long tail never need one."""
 TWIN_STEP, TWIN_TOP = np.float32(24.0), 120
 """A twin vector is the sum of an account's prompt vectors, each of this length and rounded; halved when it would not fit a
 byte, so that older prompts fade. Only its direction counts."""
-GROWTH = 1.125
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 
 ACCOUNT = np.dtype(
@@ -193,8 +194,9 @@ class Accounts:
         self.accounts_max = accounts_max
         self.rows: dict[str, int] = {}
         self.names: list[str | None] = []
-        self.state = np.zeros(0, ACCOUNT)
-        self.twins = np.zeros((0, DIMENSIONS), np.int8)
+        # Of its full size at once: pages that nobody has written to take no memory, and nothing is copied to grow.
+        self.state = np.zeros(accounts_max + ROOM, ACCOUNT)
+        self.twins = np.zeros((accounts_max + ROOM, DIMENSIONS), np.int8)
         self._free: list[int] = []
         self._free_twins: list[int] = []
         self._twins_used = 0
@@ -220,10 +222,6 @@ class Accounts:
         else:
             row = len(self.names)
             self.names.append(account_id)
-            if row >= len(self.state):
-                grown = np.zeros(max(1024, int(len(self.state) * GROWTH)), ACCOUNT)
-                grown[: len(self.state)] = self.state
-                self.state = grown
         self.state[row] = 0
         self.state[row]["twin"] = -1
         self.rows[account_id] = row
@@ -254,10 +252,6 @@ class Accounts:
             self.twins[slot] = 0
             return slot
         slot = self._twins_used
-        if slot >= len(self.twins):
-            grown = np.zeros((max(256, int(len(self.twins) * GROWTH)), DIMENSIONS), np.int8)
-            grown[: len(self.twins)] = self.twins
-            self.twins = grown
         self._twins_used += 1
         return slot
 
@@ -291,11 +285,14 @@ class Accounts:
             self.names = list(saved["names"])  # type: ignore[call-overload]
             self._free, self._free_twins = list(saved["free"]), list(saved["free_twins"])  # type: ignore[call-overload]
             self.evicted = int(saved["evicted"])  # type: ignore[call-overload]
-            self.state = np.frombuffer(saved["state"], ACCOUNT).copy()  # type: ignore[call-overload]
-            self.twins = np.frombuffer(saved["twins"], np.int8).reshape(-1, DIMENSIONS).copy()  # type: ignore[call-overload]
+            state = np.frombuffer(saved["state"], ACCOUNT)  # type: ignore[call-overload]
+            twins = np.frombuffer(saved["twins"], np.int8).reshape(-1, DIMENSIONS)  # type: ignore[call-overload]
         except (KeyError, TypeError, ValueError) as error:
             raise SnapshotError(f"account state does not fit: {error}") from error
-        if len(self.state) != len(self.names):
-            raise SnapshotError(f"account state does not fit: {len(self.names)} names, {len(self.state)} rows")
-        self._twins_used = len(self.twins)
+        if len(state) != len(self.names) or len(twins) > len(state):
+            raise SnapshotError(f"account state does not fit: {len(self.names)} names, {len(state)} rows")
+        size = max(self.accounts_max + ROOM, len(state))
+        self.state, self.twins = np.zeros(size, ACCOUNT), np.zeros((size, DIMENSIONS), np.int8)
+        self.state[: len(state)], self.twins[: len(twins)] = state, twins
+        self._twins_used = len(twins)
         self.rows = {name: row for row, name in enumerate(self.names) if name is not None}

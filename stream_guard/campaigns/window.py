@@ -125,7 +125,8 @@ class Window:
     def __init__(self, settings: LinkSettings) -> None:
         self.sightings_max, self.promoted_max = settings.sightings_max, settings.promoted_max
         self.accounts_max, self.systems_max = settings.accounts_max, settings.systems_max
-        self.sightings = np.zeros(0, SIGHTING)
+        # Of their full size at once: pages that nobody has written to take no memory, and nothing is copied to grow.
+        self.sightings = np.zeros(self.sightings_max, SIGHTING)
         self.taken = 0
         self.first_keys, self.first_accounts = (
             np.zeros(settings.first_sights, np.uint32),
@@ -135,8 +136,8 @@ class Window:
         self._new_table(1 << 12)
         self.rows: dict[str, int] = {}
         self.names: list[str] = []
-        self.facts = np.zeros(0, FACTS)
-        self.serials = np.zeros(0, np.uint32)
+        self.facts, self.serials = np.zeros(0, FACTS), np.zeros(0, np.uint32)
+        self._size_for(self.accounts_max)
         self._free: list[int] = []
         self._next_serial = 0
         self.system_rows: dict[int, int] = {0: 0}  # row 0 is no system text
@@ -163,13 +164,8 @@ class Window:
         else:
             row = len(self.names)
             self.names.append(account_id)
-            if row >= len(self.facts):
-                grown, serials = (
-                    np.zeros(max(1024, int(row * 1.25)), FACTS),
-                    np.zeros(max(1024, int(row * 1.25)), np.uint32),
-                )
-                grown[:row], serials[:row] = self.facts, self.serials
-                self.facts, self.serials = grown, serials
+            if row >= len(self.facts):  # more accounts in the ring than are to be held
+                self._size_for(2 * row)
         self.rows[account_id] = row
         self.serials[row] = self._next_serial
         self._next_serial = (self._next_serial + 1) & 0xFFFFFFFF
@@ -285,12 +281,12 @@ class Window:
         _rehash(keys, keep, kmv, first_ts, self.keys, self.kmv, self.first_ts)
         self.used = int(keep.sum())
 
+    def _size_for(self, accounts: int) -> None:
+        facts, serials = self.facts, self.serials
+        self.facts, self.serials = np.zeros(accounts, FACTS), np.zeros(accounts, np.uint32)
+        self.facts[: len(facts)], self.serials[: len(serials)] = facts, serials
+
     def _append(self, fresh: NDArray[np.void]) -> None:
-        need = min(self.sightings_max, self.taken + len(fresh))
-        if need > len(self.sightings):
-            grown = np.zeros(min(self.sightings_max, max(need, int(len(self.sightings) * 1.5))), SIGHTING)
-            grown[: len(self.sightings)] = self.sightings
-            self.sightings = grown
         places = (self.taken + np.arange(len(fresh))) % self.sightings_max
         self.sightings[places] = fresh
         self.taken += len(fresh)
@@ -316,8 +312,9 @@ class Window:
         """Take up what `dump` gave. Raises SnapshotError."""
         try:
             self._load_ring(np.frombuffer(saved["sightings"], SIGHTING), int(saved["taken"]))
-            self.names, self.facts = list(saved["names"]), np.frombuffer(saved["facts"], FACTS).copy()
-            self.serials = np.frombuffer(saved["serials"], np.uint32).copy()
+            self.names, facts = list(saved["names"]), np.frombuffer(saved["facts"], FACTS)
+            self.facts, self.serials = facts, np.frombuffer(saved["serials"], np.uint32)
+            self._size_for(max(self.accounts_max, len(facts)))
             self._free, self._next_serial = list(saved["free"]), int(saved["next_serial"])
             self.first_keys = np.frombuffer(saved["first_keys"], np.uint32).copy()
             self.first_accounts = np.frombuffer(saved["first_accounts"], np.uint32).copy()
@@ -336,9 +333,10 @@ class Window:
 
     def _load_ring(self, ring: NDArray[np.void], taken: int) -> None:
         """Take up a ring; one of another size than the present settings' keeps its newest sightings."""
-        self.sightings, self.taken = ring.copy(), taken
         if taken > len(ring) and len(ring) != self.sightings_max:
-            self.sightings = np.roll(ring, -(taken % len(ring)))
+            ring = np.roll(ring, -(taken % len(ring)))
         if len(ring) != min(taken, self.sightings_max):
-            self.sightings = self.sightings[-self.sightings_max :]
-            self.taken = len(self.sightings)
+            ring = ring[-self.sightings_max :]
+            taken = len(ring)
+        self.sightings, self.taken = np.zeros(self.sightings_max, SIGHTING), taken
+        self.sightings[: len(ring)] = ring

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from stream_guard.accounts import ALLOWLISTED, HAS_FACTS, PUBLIC_MAIL, SUSPECT, Accounts, Columns
 from stream_guard.campaigns.report import FACTS, SIGHTING, SIGHTINGS_A_DAY, TIERS, Report, pack
 from stream_guard.engine.clock import EventClock
-from stream_guard.engine.intake import Intake
+from stream_guard.engine.intake import Intake, hash32
 from stream_guard.engine.outcome import EngineSettings, Lesson, Outcome
 from stream_guard.engine.repeats import Repeats
 from stream_guard.engine.solo import Baseline, SoloJudge
@@ -152,16 +152,16 @@ class AccountHalf:
                 self._note_facts(row, facts, org_id)
 
     def _note_facts(self, row: int, facts: AccountFacts | None, org_id: str | None) -> None:
-        state, hashed = self._accounts.state, self._intake.hash
+        state = self._accounts.state
         flags = int(state["flags"][row])
         if org_id is not None:
             flags = flags | ALLOWLISTED if org_id in self.settings.policy.allow_orgs else flags & ~ALLOWLISTED
-            state["org"][row] = hashed(org_id)
+            state["org"][row] = hash32(org_id)
         if facts is not None:
             domain = (facts.email_domain or "").lower()
             flags |= HAS_FACTS
             flags = flags | PUBLIC_MAIL if domain in self._public_mail else flags & ~PUBLIC_MAIL
-            state["mail"][row], state["payment"][row] = hashed(domain), hashed(facts.payment_id)
+            state["mail"][row], state["payment"][row] = hash32(domain), hash32(facts.payment_id)
             state["created_at"][row], state["entitlement"][row] = facts.created_at or 0.0, facts.entitlement or 0.0
             state["tier"][row] = TIERS.index(facts.tier) if facts.tier in TIERS else 0
             state["pathway"][row] = {None: 0, "education": 1}.get(facts.pathway, 2)

@@ -12,9 +12,7 @@ from stream_guard.campaigns.report import CUT, REFUSED, SIGHTING, SINGLE_TURN
 from stream_guard.events import Client, RequestEvent
 from stream_guard.sketch import FINGERPRINTS, SYSTEMS_HELD, Sketches
 
-HASHES_HELD = 200_000
-HASHED_CHARS_MAX = 256
-"""A longer string's hash is not remembered."""
+HASHES_HELD = 4096
 ENDS: dict[str | None, int] = {
     "refusal": REFUSED,
     "content_filter": REFUSED,
@@ -26,29 +24,25 @@ ENDS: dict[str | None, int] = {
 _NOWHERE = Client()
 
 
+def hash32(text: str | None) -> int:
+    """Return a 32-bit hash of a string: 0 for an absent one, never 0 for one that is there."""
+    return zlib.crc32(text.encode("utf-8", "surrogatepass")) | 1 if text else 0
+
+
 class Hashes:
-    """32-bit hashes of short strings, remembered; 0 is an absent one."""
+    """32-bit hashes of strings that come again and again (programs, models), remembered."""
 
     def __init__(self) -> None:
-        self._known: dict[str, int] = {}
-
-    def __call__(self, text: str | None) -> int:
-        """Return the hash of `text`: never 0 for a text that is there."""
-        if not text:
-            return 0
-        known = self._known.get(text)
-        if known is None:
-            known = zlib.crc32(text.encode("utf-8", "surrogatepass")) | 1
-            if len(self._known) >= HASHES_HELD:
-                self._known.clear()
-            if len(text) <= HASHED_CHARS_MAX:
-                self._known[text] = known
-        return known
+        self._known: dict[str | None, int] = {None: 0}
 
     def all(self, texts: Sequence[str | None]) -> NDArray[np.uint32]:
-        """Return the hashes of many texts."""
+        """Return `hash32` of many texts."""
         known = self._known
-        return np.array([known.get(text) or self(text) for text in texts], np.uint32)  # type: ignore[arg-type]
+        if len(known) > HASHES_HELD:
+            known.clear()
+        for text in set(texts).difference(known):
+            known[text] = hash32(text)
+        return np.array([known[text] for text in texts], np.uint32)
 
 
 class SystemText(NamedTuple):
@@ -99,7 +93,7 @@ class Intake:
         sightings["prints"] = sketches.fingerprints
         clients = [e.client or _NOWHERE for e in events]
         sightings["agent"] = hashed.all([c.user_agent for c in clients])
-        sightings["ip"] = hashed.all([c.ip for c in clients])
+        sightings["ip"] = [hash32(c.ip) for c in clients]
         sightings["harness"] = hashed.all([e.harness for e in events])
         limit = _ints([e.max_tokens for e in events])
         sightings["limit"] = limit + 1  # 0 is unknown
