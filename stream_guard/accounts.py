@@ -168,7 +168,7 @@ def _update(state, twins, columns, fingerprints, vectors, norms, words, heads, b
         if n > TWIN_AFTER and norms[i] > 0:
             twin = twins[a.twin]
             dot = square = np.float32(0.0)
-            top = 0
+            top = np.int64(0)
             for j in range(DIMENSIONS):
                 x, m = np.float32(vectors[i, j]) / norms[i], np.float32(twin[j])
                 dot += x * m

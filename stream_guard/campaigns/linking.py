@@ -46,7 +46,7 @@ class Cluster:
     shape: str = "narrow"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Live:
     """A campaign as it lives on between passes."""
 

@@ -4,6 +4,7 @@ The clusters of a pass are matched with the campaigns known by shared members an
 was convicted of is remembered: a later account needs one such request, where the first ones needed many.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -85,12 +86,13 @@ class Registry:
                 campaign = mine[0]
             parents = [other for other in mine[1:] if other.campaign_id not in taken]
             for other in parents:
-                changes += self._end(other, window, ts)
-                alive.remove(other)
                 cluster.prints = np.union1d(cluster.prints, other.prints)
             taken[campaign.campaign_id] = campaign
             self._join(campaign, cluster)
-            changes += self._record(campaign, cluster, window, ts, tuple(other.campaign_id for other in parents))
+            changes += self._record(campaign, cluster, window, ts, parents)
+            for other in parents:  # after that, so that nobody is free in between
+                changes += self._end(other, window, ts)
+                alive.remove(other)
         for campaign in alive:
             gone = [m for m in campaign.members if window.facts["last_ts"][m] < idle_ts]
             if gone:
@@ -149,17 +151,19 @@ class Registry:
         campaign.score = max(cluster.score, 0.5 * campaign.score)
 
     def _record(
-        self, campaign: Live, cluster: Cluster, window: Window, ts: float, parents: tuple[str, ...]
+        self, campaign: Live, cluster: Cluster, window: Window, ts: float, parents: Sequence[Live]
     ) -> list[Campaign]:
         """Note who is new in a campaign and return the record of it, if there is any change."""
-        belonging = dict(zip(cluster.members.tolist(), cluster.coverage.tolist(), strict=True))
+        belonging = {m: share for parent in parents for m, share in parent.members.items()}
+        belonging.update(zip(cluster.members.tolist(), cluster.coverage.tolist(), strict=True))
         added = [m for m in belonging if m not in campaign.members]
         for m, share in belonging.items():
             campaign.members[m] = share
         if not added and not parents:
             return []
+        merged = tuple(parent.campaign_id for parent in parents)
         return [
-            self._write(campaign, added, (), window, ts, parents, self._evidence(campaign, cluster, window), cluster)
+            self._write(campaign, added, (), window, ts, merged, self._evidence(campaign, cluster, window), cluster)
         ]
 
     def _leave(self, campaign: Live, gone: list[int], window: Window, ts: float) -> list[Campaign]:

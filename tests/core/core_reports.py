@@ -3,7 +3,7 @@
 import itertools
 
 import numpy as np
-from core_requests import T0
+from core_requests import DAY, T0
 
 from stream_guard.campaigns.report import FACTS, SIGHTING, SINGLE_TURN, Report
 from stream_guard.campaigns.settings import LinkSettings
@@ -53,3 +53,24 @@ def window(*reports, settings=SMALL):
     for news in reports:
         made.take(news)
     return made
+
+
+def gang(names, prints, ts=T0, requests=4, *, model=3, **facts):
+    """Return the report of accounts made for a purpose: two days old, on the free plan, nobody's, with one template."""
+    told = {"created_at": ts - 2 * DAY, "tier": 1, "entitlement": 1e6, "tokens_day": 5e5, "mail": 5, "public_mail": 1, **facts}
+    seen = [(name, prints, {"limit": 8193, "model": model, "ts": ts + k}) for k in range(requests) for name in names]
+    return report(*seen, facts={name: told for name in names}, ts=ts)
+
+
+def crowd(count=60, ts=T0, requests=6, prefix="h"):
+    """Return the report of people who share no text: old accounts, every third without an organisation."""
+    names = [f"{prefix}{i}" for i in range(count)]
+    facts = {
+        name: {"created_at": ts - 400 * DAY, "tier": 2, "entitlement": 1e6, "tokens_day": 1e4, "org": i % 3 and 50 + i, "mail": 900 + i}
+        for i, name in enumerate(names)
+    }  # fmt: skip
+    seen = [
+        (name, [100_000 + i * 50 + k * 5 + j for j in range(5)], {"limit": 1000 + i, "model": 10 + i % 4, "ts": ts + k, "flags": 0})
+        for k in range(requests) for i, name in enumerate(names)
+    ]  # fmt: skip
+    return report(*seen, facts=facts, ts=ts)
