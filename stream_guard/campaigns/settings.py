@@ -37,7 +37,7 @@ class LinkSettings(Settings):
     """Reasoning items whose first account is remembered."""
     pass_sightings_min: int = 128
     """New sightings that start a look at the whole window, at least ..."""
-    pass_share: float = 0.05
+    pass_share: float = 0.07
     """... or this share of the window, whichever is more."""
     pass_s: float = 60.0
     """Seconds after which what has come is looked at even if it is little, in quiet times."""

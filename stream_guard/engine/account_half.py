@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -135,10 +136,16 @@ class AccountHalf:
         self._pending_events += len(events)
         for system in {s.hash: s for s in taken.systems}.values():
             self._pending_systems[system.hash] = system.prints
-        for row, event in zip(rows.tolist(), events, strict=True):
-            if event.reasoning_refs:
-                talk, *items = hashes([event.conversation_id or "", *event.reasoning_refs[:ITEMS_AN_EVENT]]).tolist()
-                self._pending_items += [(row, item, talk if event.conversation_id else 0) for item in items]
+        self._note_items(rows, events)
+
+    def _note_items(self, rows: NDArray[np.int64], events: Sequence[RequestEvent]) -> None:
+        """Keep the reasoning items that requests carry, and the conversation they are carried in, as hashes."""
+        carrying = [(row, e) for row, e in zip(rows.tolist(), events, strict=True) if e.reasoning_refs]
+        talks = hashes([e.conversation_id or "" for _, e in carrying]).tolist()
+        items = iter(hashes([item for _, e in carrying for item in e.reasoning_refs[:ITEMS_AN_EVENT]]).tolist())
+        for (row, e), talk in zip(carrying, talks, strict=True):
+            count = len(e.reasoning_refs[:ITEMS_AN_EVENT])
+            self._pending_items += [(row, item, talk if e.conversation_id else 0) for item in islice(items, count)]
 
     def _note_news(self, rows: NDArray[np.int64], events: Sequence[RequestEvent]) -> None:
         """Note what the first event with facts, and the first with an organisation, say of their account."""
@@ -233,7 +240,8 @@ class AccountHalf:
         )
         sightings = seen.copy()
         sightings["account"], sightings["system"] = np.searchsorted(touched, seen["account"]), local
-        items = [(int(np.searchsorted(touched, row)), item, talk) for row, item, talk in self._pending_items]
+        places = np.searchsorted(touched, [row for row, _, _ in self._pending_items]).tolist()
+        items = [(place, item, talk) for place, (_, item, talk) in zip(places, self._pending_items, strict=True)]
         models = {str(code): self._intake.models[code] for code in np.unique(seen["model"]).tolist()}
         twin_rows = due[self._accounts.state["twin"][due] >= 0]
         self._serial += 1
