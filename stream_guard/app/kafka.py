@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from mode import Service
 
+from stream_guard.app.demo import warm_up
 from stream_guard.app.telling import Telling
 from stream_guard.config import Config
 from stream_guard.engine import AccountHalf, Outcome, PopulationHalf
@@ -91,6 +92,7 @@ def make_service(config: Config, *, halves: Collection[Half] = _BOTH, api: bool 
 
     Raises what `make_worker` raises, and SinkError if the outbox of the webhooks cannot be opened.
     """
+    warm_up()  # not while the group waits for our heartbeats
     engine, ring = config.engine, DecisionRing()
     # The directory of the snapshots is shared; an outbox is one worker's own.
     own = config.kafka.snapshots_dir / f"worker-{config.kafka.instance or socket.gethostname()}"
