@@ -40,10 +40,11 @@ class Cluster:
     coverage: NDArray[np.float64]
     carried: NDArray[np.int64]
     score: float
-    features: NDArray[np.float64]
+    features: NDArray[np.float64]  # shrunk: what was judged
     usual: NDArray[np.float64]
     sightings: NDArray[np.int64]
     shape: str = "narrow"
+    measured: NDArray[np.float64] = field(default_factory=lambda: judge.USUAL)  # not shrunk: what is told
 
 
 @dataclass(slots=True, eq=False)
@@ -132,6 +133,7 @@ class Linker:
                         scene.ordinary,
                         mine,
                         "twin",
+                        features[g],
                     )
                 )
         return clusters
@@ -236,6 +238,7 @@ class Linker:
             verdict.features[0],
             scene.ordinary,
             sightings,
+            measured=features[0],
         )
 
 

@@ -27,6 +27,8 @@ GROWTH_MAX = 512
 VIEWS_MAX = 10_000
 """Campaigns that are told of; beyond it the oldest that have ended are forgotten."""
 EXAMPLES = 5
+TELLING = 0.05
+"""How far above the usual a share is that is told as evidence."""
 TWINS_EVERY = 4
 """Looks at the window for one at the twins, which costs more and changes more slowly."""
 JOINED_MIN = 3
@@ -230,17 +232,17 @@ class Registry:
             if cluster.shape == "twin"
             else Evidence(
                 "template",
-                f"{n} accounts show {len(cluster.prints)} text fingerprints that others do not; "
+                f"{n} accounts share {len(cluster.prints)} text fingerprints; "
                 f"they are in {cluster.coverage.mean():.0%} of these accounts' requests",
                 n, round(float(cluster.coverage.mean()), 4), round(float(cluster.usual[judge.FEATURES.index('coverage')]), 4), False, examples,
             )
         ]  # fmt: skip
         parts = judge.contributions(cluster.features)
-        for name in sorted(FACTS_IN_WORDS, key=lambda name: -parts[name])[:4]:
-            at = judge.FEATURES.index(name)
-            if parts[name] <= 0:
-                break
-            value, usual = float(cluster.features[at]), float(cluster.usual[at])
+        values = dict(zip(judge.FEATURES, cluster.measured.tolist(), strict=True))
+        usuals = dict(zip(judge.FEATURES, cluster.usual.tolist(), strict=True))
+        telling = [name for name in FACTS_IN_WORDS if parts[name] > 0 and values[name] > usuals[name] + TELLING]
+        for name in sorted(telling, key=lambda name: -parts[name])[:4]:
+            value, usual = values[name], usuals[name]
             out.append(
                 Evidence(
                     "behaviour",

@@ -43,7 +43,7 @@ def report(*seen, ts=T0, partition=0, facts=None, items=(), twins=None, systems=
     vectors = np.array(list(twins.values()), np.int8).reshape(-1, DIMENSIONS)
     return Report(
         partition, next(_serials), ts, names, known, np.array(hashes, np.uint32), prints, sightings, places, vectors,
-        [(names.index(name), item, talk) for name, item, talk in items], {"1": "large"},
+        [(names.index(name), item, talk) for name, item, talk in items], {"1": "large", "3": "large", "4": "small"},
     )  # fmt: skip
 
 
