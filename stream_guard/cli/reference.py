@@ -163,7 +163,9 @@ _RELAYS = """\
 Two shapes have rules of their own, because a judge of narrow pipelines does not see them: **relays**
 (`campaigns/judge.py`, `relays`: a phrase under many system texts and programs in each account, in accounts on small
 plans with no organisation) and **reasoning items** that come back from another account than the one that they were
-given to (`campaigns/reasoning.py`, an exact join). Shared means of payment are evidence and never a reason to accuse.
+given to (`campaigns/reasoning.py`, an exact join). **Twins**, accounts that ask alike without a text in common
+(`campaigns/twins.py`), are judged by the features above over all of their requests, and have to reach
+`engine.linking.convict_twins`. Shared means of payment are evidence and never a reason to accuse.
 """
 
 
