@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from mode import Service
 
+from stream_guard.app import rest_collector
 from stream_guard.app.demo import warm_up
 from stream_guard.app.telling import Telling
 from stream_guard.config import Config
@@ -92,6 +93,7 @@ def make_service(config: Config, *, halves: Collection[Half] = _BOTH, api: bool 
 
     Raises what `make_worker` raises, and SinkError if the outbox of the webhooks cannot be opened.
     """
+    rest_collector()
     warm_up()  # not while the group waits for our heartbeats
     engine, ring = config.engine, DecisionRing()
     # The directory of the snapshots is shared; an outbox is one worker's own.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stream_guard.app import rest_collector
 from stream_guard.codecs import decode, decode_events
 from stream_guard.engine import LIVE_S, Engine, EngineSettings, Outcome
 from stream_guard.errors import InvalidEvent, SourceError
@@ -98,6 +99,7 @@ async def replay(
     SinkError
         The results cannot be written.
     """
+    rest_collector()
     started = time.perf_counter()
     readers = [LineReader(path) for path in paths]
     sizes = [reader.bytes_total for reader in readers]

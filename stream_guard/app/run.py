@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from stream_guard.app import rest_collector
 from stream_guard.app.demo import warm_up
 from stream_guard.app.service import EmbeddedService
 from stream_guard.app.telling import Telling
@@ -54,6 +55,7 @@ async def run(
     StreamGuardError
         The state cannot be taken up, the port is taken, a source cannot be read, or results cannot be written.
     """
+    rest_collector()
     await asyncio.to_thread(warm_up)  # else the first events would keep everybody waiting for the compiler
     directory = Path(config.embedded.data_dir)
     telling = Telling(config.webhooks, directory)
