@@ -346,7 +346,8 @@ class AccountHalf:
                     del self._members[name]
                 self._decide(name, 0.0, (), max(word.ts, self._clock), out)
         for name, risk in word.members:
-            if name in self._accounts.rows:
+            known = self._members.get(name, {}).get(word.campaign_id)
+            if name in self._accounts.rows and known != (risk, word.reasons):
                 self._members.setdefault(name, {})[word.campaign_id] = (risk, word.reasons)
                 self._decide(name, 0.0, (), max(word.ts, self._clock), out)
         return out
