@@ -423,7 +423,7 @@ class AccountHalf:
                 self._note_anew()
             self._reports = list(saved["reports"])
             self._intake.models = {int(code): name for code, name in saved["models"].items()}
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise SnapshotError(f"the state of the account half does not fit: {error}") from error
 
     def _note_anew(self) -> None:

@@ -92,5 +92,5 @@ class Engine:
         try:
             self._accounts.restore(saved["accounts"])
             self._population.restore(saved["population"])
-        except KeyError as error:
-            raise SnapshotError(f"the state of the engine has no {error}") from error
+        except (KeyError, TypeError) as error:
+            raise SnapshotError(f"the state of the engine does not fit: {error}") from error

@@ -135,5 +135,5 @@ class PopulationHalf:
             self._heard = {int(p): (serial, ts) for p, (serial, ts) in saved["heard"].items()}
             self._fresh, self._looked, self._verdicts = saved["fresh"], saved["looked"], list(saved["verdicts"])
             self._time.load(saved["time"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise SnapshotError(f"the state of the population half does not fit: {error}") from error
