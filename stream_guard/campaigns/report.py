@@ -4,13 +4,13 @@ A *sighting* is one request seen from the population: whose, when, its fingerpri
 a busy account are thinned, so that it costs no more than a quiet one (`SIGHTINGS_A_DAY`).
 """
 
+import math
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_guard.events import TIME_MAX
 from stream_guard.sketch import DIMENSIONS, FINGERPRINTS
 
 SIGHTINGS_A_DAY = 48.0
@@ -89,7 +89,7 @@ def _fits(report: Report) -> bool:
     """Say whether every place in a list is one that the list has."""
     accounts, systems, seen = len(report.accounts), len(report.systems), report.sightings
     return (
-        0 <= report.ts <= TIME_MAX
+        math.isfinite(report.ts)
         and len(report.facts) == accounts
         and len(report.system_prints) == systems
         and len(report.twins) == len(report.twin_accounts)
