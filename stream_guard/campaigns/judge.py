@@ -118,7 +118,7 @@ def top_share(
     if not known.any():
         return top, best
     v, w, c = values[known], weights[known], cluster[known]
-    order = np.lexsort((v, c))
+    order = np.argsort(c << 32 | v, kind="stable")
     v, w, c = v[order], w[order], c[order]
     starts = np.flatnonzero(np.r_[True, (v[1:] != v[:-1]) | (c[1:] != c[:-1])])
     sums = np.add.reduceat(w, starts)
@@ -132,13 +132,27 @@ def top_share(
     return top, best
 
 
+def _distinct(of: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return `of` once for each distinct value that comes with it."""
+    width = int(values.max()) + 1 if len(values) else 1
+    if (int(of.max()) + 1 if len(of) else 1) * width < 1 << 63:
+        return np.unique(of * width + values) // width
+    order = np.lexsort((values, of))
+    o, v = of[order], values[order]
+    return o[np.r_[True, (o[1:] != o[:-1]) | (v[1:] != v[:-1])]]
+
+
 def measure(look: Look, pairs: Pairs, prints: NDArray[np.int64], count: int) -> NDArray[np.float64]:
     """Return the features [count, len(FEATURES)] of `count` clusters, not yet shrunk; NaN where nothing is known.
 
     `prints` says how many fingerprints each cluster has.
     """
     held, facts = look.held, look.window.facts
-    seen = held[pairs.sighting]
+
+    def seen(name: str) -> NDArray[np.int64]:
+        """One field of the carrying sightings."""
+        return held[name][pairs.sighting].astype(np.int64)
+
     starts = np.flatnonzero(
         np.r_[True, (pairs.account[1:] != pairs.account[:-1]) | (pairs.cluster[1:] != pairs.cluster[:-1])]
     )
@@ -160,30 +174,23 @@ def measure(look: Look, pairs: Pairs, prints: NDArray[np.int64], count: int) -> 
         """Mean over the carrying requests of an account, then over the accounts."""
         return mean(np.bincount(member, values, len(starts)) / carried)
 
-    def top(values: NDArray[np.uint32]) -> NDArray[np.float64]:
+    def top(values: NDArray[np.int64]) -> NDArray[np.float64]:
         """Share of requests with the cluster's most usual value, averaged over accounts."""
-        first = values[starts].astype(np.int64)
-        _, best = top_share(first, one, cluster, count)
+        _, best = top_share(values[starts], one, cluster, count)
         return over_requests(((values == best[pairs.cluster]) & (values != 0)).astype(float))
 
-    def variety(values: NDArray[np.uint32]) -> NDArray[np.float64]:
+    def variety(values: NDArray[np.int64]) -> NDArray[np.float64]:
         """Distinct values an account, log2 and averaged."""
-        order = np.lexsort((values, member))
-        m, v = member[order], values[order]
-        return mean(np.log2(np.bincount(m[np.r_[True, (m[1:] != m[:-1]) | (v[1:] != v[:-1])]], minlength=len(starts))))
+        return mean(np.log2(np.bincount(_distinct(member, values), minlength=len(starts))))
 
     f = facts[account]
     org, mail = f["org"].astype(np.int64), np.where(f["public_mail"], 0, f["mail"]).astype(np.int64)
-    identity = np.where(org != 0, org, -1 - account)
-    order = np.lexsort((identity, cluster))
-    c, v = cluster[order], identity[order]
-    independent = np.bincount(c[np.r_[True, (c[1:] != c[:-1]) | (v[1:] != v[:-1])]], minlength=count) / n
+    identity = np.where(org != 0, org, account + (1 << 32))  # one without an organisation is its own
+    independent = np.bincount(_distinct(cluster, identity), minlength=count) / n
     created = f["created_at"] > 0
-    first_ts = np.full(len(starts), np.inf)
-    np.minimum.at(first_ts, member, seen["ts"].astype(float))
+    first_ts = np.minimum.reduceat(seen("ts"), starts).astype(float)
     age = np.maximum(first_ts - f["created_at"], 0) / DAY
-    earlier = np.full(len(starts), np.iinfo(np.int64).max)
-    np.minimum.at(earlier, member, look.rank[pairs.sighting])
+    earlier = np.minimum.reduceat(look.rank[pairs.sighting], starts)
     volume = np.log1p(totals.astype(float))
     volume_mean = mean(volume)[cluster]
     entitled = (f["entitlement"] > 0) & (f["tokens_day"] > 0)
@@ -197,18 +204,18 @@ def measure(look: Look, pairs: Pairs, prints: NDArray[np.int64], count: int) -> 
         "has_org": mean((org != 0).astype(float)),
         "vouched": mean(vouched(f).astype(float)),
         "same_mail": top_share(mail, one, cluster, count)[0],
-        "single_turn": over_requests(((seen["flags"] & SINGLE_TURN) > 0).astype(float)),
-        "harness": over_requests((seen["harness"] != 0).astype(float)),
-        "top_limit": top(seen["limit"]),
-        "top_model": top(seen["model"]),
+        "single_turn": over_requests(((seen("flags") & SINGLE_TURN) > 0).astype(float)),
+        "harness": over_requests((seen("harness") != 0).astype(float)),
+        "top_limit": top(seen("limit")),
+        "top_model": top(seen("model")),
         "plan_use_log": mean(plan_use, entitled),
         "mostly": mean((carried >= 0.5 * totals).astype(float)),
         "coverage": mean(carried / np.maximum(totals, 1)),
         "small_plan": mean(small.astype(float), f["tier"] > 0),
         "age_log": mean(np.log1p(age), created),
         "volume_spread": np.sqrt(mean((volume - volume_mean) ** 2)),
-        "systems_log2": variety(seen["system"]),
-        "agents_log2": variety(seen["agent"]),
+        "systems_log2": variety(seen("system")),
+        "agents_log2": variety(seen("agent")),
         "before_log": mean(np.log1p(earlier.astype(float))),
         "education": mean((f["pathway"] == 1).astype(float)),
     }

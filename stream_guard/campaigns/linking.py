@@ -142,7 +142,8 @@ class Linker:
         """Measure and score every group by itself."""
         count, look = len(carried.sizes), Look.over(window)
         pairs = judge.Pairs(carried.group.astype(np.int64), carried.account.astype(np.int64), carried.sighting)
-        shown = np.unique(pairs.cluster << 32 | pairs.account)
+        shown = pairs.cluster << 32 | pairs.account  # sorted already
+        shown = shown[np.r_[True, shown[1:] != shown[:-1]]]
         accounts = np.bincount(shown >> 32, minlength=count).astype(np.float64)
         features = judge.measure(look, pairs, carried.sizes.astype(np.int64), count)
         ordinary = judge.usual(features, accounts)
