@@ -20,7 +20,6 @@ from stream_guard.campaigns.settings import LinkSettings
 from stream_guard.campaigns.twins import Twins
 from stream_guard.campaigns.window import Window
 
-
 JOINS = 0.4
 """Share of a group's accounts in a worse cluster from which it joins that cluster."""
 COVERAGE_MIN = 0.4

@@ -74,7 +74,7 @@ class ReasoningJoin:
         """Take up what `dump` gave. Raises SnapshotError."""
         try:
             self._first = {key: (account, talk) for key, account, talk in saved["first"]}
-            self._joined = {a: b for a, b in saved["joined"]}
-            self.crossings = {a: b for a, b in saved["crossings"]}
+            self._joined = dict(saved["joined"])
+            self.crossings = dict(saved["crossings"])
         except (KeyError, TypeError, ValueError) as error:
             raise SnapshotError(f"the state of the reasoning items does not fit: {error}") from error

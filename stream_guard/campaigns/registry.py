@@ -69,7 +69,7 @@ class Registry:
         taken: dict[str, Live] = {}
         self.passes += 1
         alike = twins if self.passes % TWINS_EVERY == 0 else None
-        for cluster in [*self._joined(window, joins), *self.linker.clusters(window, alive, alike)]:
+        for cluster in [*self._joined(joins), *self.linker.clusters(window, alive, alike)]:
             cluster = _awake(cluster, window, idle_ts)  # noqa: PLW2901 - what is left of it
             mine = self._known(cluster, alive)
             enough = JOINED_MIN if cluster.shape == "joined" else self.settings.accounts_min
@@ -114,7 +114,7 @@ class Registry:
             for name in ended[: len(self.views) - VIEWS_MAX]:
                 del self.views[name]
 
-    def _joined(self, window: Window, joins: ReasoningJoin) -> list[Cluster]:
+    def _joined(self, joins: ReasoningJoin) -> list[Cluster]:
         """Return the sets of accounts that reasoning items have joined, as clusters."""
         none, found = np.zeros(0, np.uint32), []
         for accounts in joins.sets(JOINED_MIN):
@@ -164,9 +164,7 @@ class Registry:
         if not added and not parents:
             return []
         merged = tuple(parent.campaign_id for parent in parents)
-        return [
-            self._write(campaign, added, (), window, ts, merged, self._evidence(campaign, cluster, window), cluster)
-        ]
+        return [self._write(campaign, added, (), window, ts, merged, self._evidence(cluster, window), cluster)]
 
     def _leave(self, campaign: Live, gone: list[int], window: Window, ts: float) -> list[Campaign]:
         for m in gone:
@@ -215,7 +213,7 @@ class Registry:
             window.models[int(code)] for code in codes[np.argsort(-n)][:EXAMPLES].tolist() if int(code) in window.models
         )
 
-    def _evidence(self, campaign: Live, cluster: Cluster, window: Window) -> tuple[Evidence, ...]:
+    def _evidence(self, cluster: Cluster, window: Window) -> tuple[Evidence, ...]:
         """Say what joins the accounts: counted facts first, then what the judge concludes."""
         examples = tuple(
             window.names[m] for m in cluster.members[np.argsort(-cluster.carried, kind="stable")][:EXAMPLES].tolist()
@@ -234,7 +232,7 @@ class Registry:
                 "template",
                 f"{n} accounts share {len(cluster.prints)} text fingerprints; "
                 f"they are in {cluster.coverage.mean():.0%} of these accounts' requests",
-                n, round(float(cluster.coverage.mean()), 4), round(float(cluster.usual[judge.FEATURES.index('coverage')]), 4), False, examples,
+                n, round(float(cluster.coverage.mean()), 4), round(float(cluster.usual[judge.FEATURES.index("coverage")]), 4), False, examples,
             )
         ]  # fmt: skip
         parts = judge.contributions(cluster.features)

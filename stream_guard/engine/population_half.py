@@ -115,9 +115,18 @@ class PopulationHalf:
     def snapshot(self) -> bytes:
         """Return the whole state."""
         state: dict[str, Any] = {
-            "kind": "population half", "window": self._window.dump(), "registry": self._registry.dump(), "joins": self._joins.dump(), "twins": self._twins.dump(), "alerts": self._alerts.snapshot(),
-            "heard": {str(p): heard for p, heard in self._heard.items()}, "fresh": self._fresh, "time": self._time.dump(), "looked": self._looked, "verdicts": self._verdicts,
-        }  # fmt: skip
+            "kind": "population half",
+            "window": self._window.dump(),
+            "registry": self._registry.dump(),
+            "joins": self._joins.dump(),
+            "twins": self._twins.dump(),
+            "alerts": self._alerts.snapshot(),
+            "heard": {str(p): heard for p, heard in self._heard.items()},
+            "fresh": self._fresh,
+            "time": self._time.dump(),
+            "looked": self._looked,
+            "verdicts": self._verdicts,
+        }
         return seal(state)
 
     def restore(self, state: bytes) -> None:

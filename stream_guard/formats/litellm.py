@@ -107,10 +107,11 @@ def read(payload: bytes) -> Iterator[dict[str, Any]]:
     account = key.user_api_key_user_id or key.user_api_key_hash
     if not account:
         raise InvalidEvent("Expected `user_api_key_user_id` or `user_api_key_hash` - at `$.metadata`")
+    said: dict[str, Any] = {}
     if isinstance(log.messages, str):
         said = {"prompt": log.messages}
-    else:
-        said = fields_of(message.said() for message in log.messages) if isinstance(log.messages, list) else {}
+    elif isinstance(log.messages, list):
+        said = fields_of(message.said() for message in log.messages)
     answers = log.response.choices if isinstance(log.response, Answer) else []
     ip = log.requester_ip_address or key.requester_ip_address
     email = (key.user_api_key_user_email or "").rpartition("@")[2]

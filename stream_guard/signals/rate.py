@@ -19,7 +19,7 @@ def _flatness(rows: Rows) -> NDArray[np.float64]:
 
 
 def _irregularity(rows: Rows) -> NDArray[np.float64]:
-    """Standard deviation of the logarithm of the gaps."""
+    """Return the standard deviation of the logarithm of the gaps."""
     square, mean = rows["gap_square"].astype(np.float64), rows["gap_mean"].astype(np.float64)
     return np.sqrt(np.maximum(square - mean * mean, 0.0))
 
@@ -35,46 +35,67 @@ def _unvouched(rows: Rows) -> NDArray[np.float64]:
 
 
 def _head_start(rows: Rows) -> NDArray[np.float64]:
-    """The first hour's requests over the busiest hour's."""
+    """Return the first hour's requests over the busiest hour's."""
     return np.asarray(rows["first_hour"] / np.maximum(rows["peak_hour"].astype(np.float64), 1.0))
 
 
 SIGNALS = (
     Signal(
-        "request_rate", "1/d", "high", (2, 4, 17, 68, 300),
+        "request_rate",
+        "1/d",
+        "high",
+        (2, 4, 17, 68, 300),
         "Requests of the last day, with exponential forgetting. Heavy honest machines are many: severity more than detection.",
         field("day"),
     ),
     Signal(
-        "burst", "1/min", "high", (1, 1, 1.1, 2, 4),
+        "burst",
+        "1/min",
+        "high",
+        (1, 1, 1.1, 2, 4),
         "Requests of the last minute, with exponential forgetting. A person's console stays below ten; batch jobs do not.",
         field("minute"),
     ),
     Signal("hourly_peak", "1/h", "high", (2, 4, 7, 16, 90), "The busiest hour so far.", field("peak_hour")),
     Signal(
-        "flatness", "share", "high", (0, 0.2, 0.5, 0.87, 0.98),
+        "flatness",
+        "share",
+        "high",
+        (0, 0.2, 0.5, 0.87, 0.98),
         "Entropy of the hours of the day over its maximum: 1 is the same at every hour. Round-the-clock use is the first indicator of "
         "AA26-251A; cron jobs and applications with users everywhere are flat too.",
         _flatness,
     ),
     Signal(
-        "longest_gap", "h", "low", (0.05, 0.25, 2.4, 12.6, 21),
+        "longest_gap",
+        "h",
+        "low",
+        (0.05, 0.25, 2.4, 12.6, 21),
         "The longest silence of the last days, fading. People sleep; an account that never pauses for more than an hour is a machine.",
         lambda rows: rows["longest_gap"].astype(np.float64) / HOUR,
     ),
     Signal(
-        "irregularity", "log", "low", (0.55, 1, 1.4, 1.8, 2.1),
+        "irregularity",
+        "log",
+        "low",
+        (0.55, 1, 1.4, 1.8, 2.1),
         "Standard deviation of the log of the gaps between requests. Sessions of people are bursty (Barabasi 2005), timers are not.",
         _irregularity,
     ),
     Signal(
-        "head_start", "ratio", "high", (0.1, 0.35, 0.95, 1.45, 1.6),
+        "head_start",
+        "ratio",
+        "high",
+        (0.1, 0.35, 0.95, 1.45, 1.6),
         "First hour's requests over the busiest hour's: 1 is straight to the maximum without a ramp (AA26-251A). A migrated "
         "application does the same.",
         _head_start,
     ),
     Signal(
-        "account_age", "d", "low", (1, 19, 126, 450, 920),
+        "account_age",
+        "d",
+        "low",
+        (1, 19, 126, 450, 920),
         "Days since the account was made: accounts made for a purpose are used at once. So are those of every honest newcomer.",
         _age,
     ),
@@ -96,6 +117,20 @@ SIGNALS = (
         "mostly have both. Most people have neither.",
         _unvouched,
     ),
-    Signal("addresses", "count", "high", (1, 1, 2, 3, 5), "Distinct client addresses (linear counting, saturates near 250).", lambda rows: bits(rows["ips"])),
-    Signal("programs", "count", "high", (0, 1, 1, 1.5, 9), "Distinct user agents (linear counting).", lambda rows: bits(rows["agents"])),
-)  # fmt: skip
+    Signal(
+        "addresses",
+        "count",
+        "high",
+        (1, 1, 2, 3, 5),
+        "Distinct client addresses (linear counting, saturates near 250).",
+        lambda rows: bits(rows["ips"]),
+    ),
+    Signal(
+        "programs",
+        "count",
+        "high",
+        (0, 1, 1, 1.5, 9),
+        "Distinct user agents (linear counting).",
+        lambda rows: bits(rows["agents"]),
+    ),
+)
