@@ -6,6 +6,7 @@ colleagues hand conversations on, so that counts for nothing.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 from stream_guard.campaigns.window import Window
 from stream_guard.errors import SnapshotError
@@ -70,7 +71,7 @@ class ReasoningJoin:
         pairs = [[key, account, talk] for key, (account, talk) in self._first.items()]
         return {"first": pairs, "joined": list(self._joined.items()), "crossings": list(self.crossings.items())}
 
-    def load(self, saved: dict[str, list[list[int]]]) -> None:
+    def load(self, saved: dict[str, Any]) -> None:
         """Take up what `dump` gave. Raises SnapshotError."""
         try:
             self._first = {key: (account, talk) for key, account, talk in saved["first"]}
