@@ -56,7 +56,7 @@ class AccountFacts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, fo
 class RequestEvent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     """One observed API request (`llm.requests`). Only the first four fields are required.
 
-    `sketch` stands in for `system` and `prompt` where text must not leave the gateway (base64, see `sketch.py`). What a
+    `sketch` stands in for `prompt` where text must not leave the gateway (base64, see `sketch.encode`). What a
     gateway sends beyond these fields is ignored by `codecs.py`; the struct itself refuses it, which is what lets most
     payloads be decoded without a second look.
     """

@@ -208,6 +208,15 @@ def test_what_a_gateway_sends_is_the_sketch(text):
         assert np.array_equal(sent, made)
 
 
+def test_a_packed_sketch_is_laid_out_as_docs_records_says():
+    found, raw = sketch([RUN]), base64.b64decode(encode(RUN))
+    version, marks, head, words = struct.unpack("<BBIi", raw[:10])
+    assert (len(encode(RUN)), len(raw), version) == (464, 346, 1)
+    assert (marks, head, words) == (found.marks[0], found.heads[0], found.words[0])
+    assert np.array_equal(np.frombuffer(raw[10:90], "<u4"), found.fingerprints[0])
+    assert np.array_equal(np.frombuffer(raw[90:], "i1"), found.vectors[0])
+
+
 def test_any_row_can_be_packed():
     found = sketch(["one text", RUN])
     assert np.array_equal(unpack_sketch(pack_sketch(found, 1)).fingerprints, found.fingerprints[1:])
