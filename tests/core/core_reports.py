@@ -57,9 +57,17 @@ def window(*reports, settings=SMALL):
 
 def gang(names, prints, ts=T0, requests=4, *, model=3, **facts):
     """Return the report of accounts made for a purpose: two days old, on the free plan, nobody's, with one template."""
-    told = {"created_at": ts - 2 * DAY, "tier": 1, "entitlement": 1e6, "tokens_day": 5e5, "mail": 5, "public_mail": 1, **facts}
+    told = {
+        "created_at": ts - 2 * DAY,
+        "tier": 1,
+        "entitlement": 1e6,
+        "tokens_day": 5e5,
+        "mail": 5,
+        "public_mail": 1,
+        **facts,
+    }
     seen = [(name, prints, {"limit": 8193, "model": model, "ts": ts + k}) for k in range(requests) for name in names]
-    return report(*seen, facts={name: told for name in names}, ts=ts)
+    return report(*seen, facts=dict.fromkeys(names, told), ts=ts)
 
 
 def crowd(count=60, ts=T0, requests=6, prefix="h"):

@@ -10,7 +10,28 @@ T0 = 1_780_272_000.0
 HOUR, DAY = 3_600.0, 86_400.0
 
 _numbers = itertools.count()
-_SYLLABLES = ("ba", "ce", "di", "fo", "gu", "ha", "je", "ki", "lo", "mu", "na", "pe", "ri", "so", "tu", "va", "we", "xi", "yo", "zu")
+_SYLLABLES = (
+    "ba",
+    "ce",
+    "di",
+    "fo",
+    "gu",
+    "ha",
+    "je",
+    "ki",
+    "lo",
+    "mu",
+    "na",
+    "pe",
+    "ri",
+    "so",
+    "tu",
+    "va",
+    "we",
+    "xi",
+    "yo",
+    "zu",
+)
 _SHORT = ("a", "the", "of", "to", "in", "is", "for", "on", "and", "as")
 
 
@@ -42,7 +63,9 @@ def template(slot):
 
 def facts(age_days=400.0, now=T0, **fields):
     """Return the facts of an ordinary account."""
-    return AccountFacts(**{"created_at": now - age_days * DAY, "tier": "pro", "email_domain": "gmail.com", "entitlement": 1e6, **fields})
+    return AccountFacts(
+        **{"created_at": now - age_days * DAY, "tier": "pro", "email_domain": "gmail.com", "entitlement": 1e6, **fields}
+    )
 
 
 def campaign(members=16, each=12, start=T0, prefix="bad"):

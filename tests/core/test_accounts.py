@@ -11,7 +11,14 @@ from stream_guard.errors import SnapshotError
 from stream_guard.signals.base import bits
 from stream_guard.sketch import sketch
 
-TYPES = {"ts": np.float64, "cut": np.bool_, "refused": np.bool_, "many": np.bool_, "logprobs": np.bool_, "marks": np.uint8}
+TYPES = {
+    "ts": np.float64,
+    "cut": np.bool_,
+    "refused": np.bool_,
+    "many": np.bool_,
+    "logprobs": np.bool_,
+    "marks": np.uint8,
+}
 SILENT = {"turn": -1, "input_tokens": 100, "output_tokens": 50, "limit": -1}
 
 
@@ -138,7 +145,12 @@ def test_the_hours_of_the_day_are_halved_before_they_overflow():
 
 def test_a_twin_vector_is_had_by_those_who_come_again():
     accounts = Accounts(100)
-    take(accounts, *[("once", T0, {})] * TWIN_AFTER, *[("often", T0, {})] * (TWIN_AFTER + 1), prompts=[prose(i) for i in range(2 * TWIN_AFTER + 1)])
+    take(
+        accounts,
+        *[("once", T0, {})] * TWIN_AFTER,
+        *[("often", T0, {})] * (TWIN_AFTER + 1),
+        prompts=[prose(i) for i in range(2 * TWIN_AFTER + 1)],
+    )
     assert (state(accounts, "once")["twin"], state(accounts, "often")["twin"]) == (-1, 0)
     assert accounts.twins[0].any()
 

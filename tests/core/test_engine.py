@@ -62,7 +62,9 @@ def test_a_crowd_alone_is_left_alone():
 def test_in_shadow_the_same_is_decided_and_said_so():
     loud, shy = run(BOTH)[1], run(BOTH, EngineSettings())[1]
     assert [d.shadow for d in shy.decisions] == [True] * len(loud.decisions)
-    assert [(d.account_id, d.action, d.ts) for d in shy.decisions] == [(d.account_id, d.action, d.ts) for d in loud.decisions]
+    assert [(d.account_id, d.action, d.ts) for d in shy.decisions] == [
+        (d.account_id, d.action, d.ts) for d in loud.decisions
+    ]
     assert [c.accounts for c in shy.campaigns] == [c.accounts for c in loud.campaigns]
 
 
@@ -100,7 +102,9 @@ def test_the_allowlist_is_never_acted_upon(case):
 
 def test_the_organisation_counts_also_when_it_comes_late():
     first = request("a", T0, account=facts())
-    engine = run([first, request("a", T0 + 1), request("a", T0 + 2, org_id="us")], acting(allow_orgs=frozenset({"us"})))[0]
+    engine = run(
+        [first, request("a", T0 + 1), request("a", T0 + 2, org_id="us")], acting(allow_orgs=frozenset({"us"}))
+    )[0]
     assert engine.account("a").allowlisted
 
 
@@ -130,7 +134,9 @@ def every(who, seconds, count, start=T0, **fields):
 
 def harvest(**fields):
     """Return 2,500 requests of one template on a timer, that take away as much as can be had."""
-    return every("heavy", 30, 2500, turn=0, max_tokens=8192, input_tokens=150, output_tokens=4000, finish_reason="stop", **fields)
+    return every(
+        "heavy", 30, 2500, turn=0, max_tokens=8192, input_tokens=150, output_tokens=4000, finish_reason="stop", **fields
+    )
 
 
 def application(**fields):

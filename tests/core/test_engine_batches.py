@@ -1,6 +1,7 @@
 """The same input in the same order gives the same output, byte for byte, however it is cut and whenever it is restored."""
 
 import random
+from itertools import pairwise
 
 import pytest
 from core_requests import DAY, T0, campaign, crowd, facts, prose, request
@@ -26,11 +27,33 @@ def odd():
     rnd = random.Random(7)
     made = []
     for i in range(60):
-        made.append(request(f"odd{i % 9}", T0 + i * 900, prompt=prose(i), reasoning_refs=(f"item{i % 5}",), conversation_id=f"talk{i}", turn=i))
+        made.append(
+            request(
+                f"odd{i % 9}",
+                T0 + i * 900,
+                prompt=prose(i),
+                reasoning_refs=(f"item{i % 5}",),
+                conversation_id=f"talk{i}",
+                turn=i,
+            )
+        )
         made.append(request(f"odd{i % 4}", T0 + i * 900, event_id=f"again{i % 6}", system=prose("s"), prompt=prose(i)))
-        made.append(request(f"far{i % 3}", T0 + 900 * DAY * (i % 3) + i * 900, sketch=sketched(prose(i % 7)) if i % 2 else "no sketch"))
+        made.append(
+            request(
+                f"far{i % 3}",
+                T0 + 900 * DAY * (i % 3) + i * 900,
+                sketch=sketched(prose(i % 7)) if i % 2 else "no sketch",
+            )
+        )
         facts_of = facts(3.0, T0, email_domain="lab.example") if i % 3 else None
-        made.append(request(f"half{i % 8}", T0 + i * 900 - rnd.randrange(4000), account=facts_of, org_id="lab" if i % 4 == 1 else None))
+        made.append(
+            request(
+                f"half{i % 8}",
+                T0 + i * 900 - rnd.randrange(4000),
+                account=facts_of,
+                org_id="lab" if i % 4 == 1 else None,
+            )
+        )
     return made
 
 
@@ -53,7 +76,7 @@ def run(engine, parts, *, restart=()):
 def parts(events, cuts):
     """Cut events at these places."""
     places = [0, *sorted(cuts), len(events)]
-    return [events[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [events[a:b] for a, b in pairwise(places)]
 
 
 @pytest.fixture(scope="module")

@@ -83,20 +83,23 @@ ARENA = Path(__file__).parents[3] / "shared" / "arena"
 NAMED_EARLY = ("solo-1", "focused-1", "hydra-1")
 
 
+def arena_says(*command):
+    """Run one of the arena's programs; returns what it printed."""
+    program, *arguments = command
+    return subprocess.run(
+        [sys.executable, "-B", ARENA / program, *arguments], check=True, capture_output=True, cwd=ARENA, timeout=200
+    ).stdout
+
+
 @pytest.mark.arena
 @pytest.mark.anyio
 @pytest.mark.skipif(not (ARENA / "make.py").exists(), reason="no arena (../shared/arena) beside the project")
 async def test_the_arena(tmp_path):
     made, found = tmp_path / "made", tmp_path / "found"
-    subprocess.run(
-        [sys.executable, "-B", ARENA / "make.py", made, "--suite", "smoke", "--seeds", "1"], check=True, capture_output=True, cwd=ARENA
-    )  # fmt: skip
+    arena_says("make.py", made, "--suite", "smoke", "--seeds", "1")
     for arena in sorted(made.iterdir()):
         await replay([str(arena / "events.jsonl")], found / arena.name, EngineSettings(shadow=False))
-    scored = subprocess.run(
-        [sys.executable, "-B", ARENA / "score.py", "--suite", made, found, "--json"], check=True, capture_output=True, cwd=ARENA
-    )  # fmt: skip
-    score = json.loads(scored.stdout)
+    score = json.loads(arena_says("score.py", "--suite", made, found, "--json"))
     for arena in NAMED_EARLY:
         for campaign in score["arenas"][arena]["campaigns"].values():
             assert campaign["named_after"] is not None, arena

@@ -64,7 +64,9 @@ def test_groups(case):
 def test_what_nearly_everybody_shows_says_nothing():
     everybody = [f"a{i}" for i in range(40)]
     boilerplate, template = [1, 2, 3], [11, 12, 13]
-    groups = found(report(*[(name, boilerplate) for name in everybody]), report(*[(name, template) for name in everybody[:8]]))
+    groups = found(
+        report(*[(name, boilerplate) for name in everybody]), report(*[(name, template) for name in everybody[:8]])
+    )
     assert groups == {(3, frozenset(everybody[:8]))}
 
 
@@ -75,7 +77,15 @@ def test_the_system_text_is_carried_too():
 
 
 def test_pairs_are_sorted_by_group_and_account():
-    carried = form(window(report(*[(f"other{i}", []) for i in range(30)], *[(name, [1, 2, 3]) for _ in range(3) for name in reversed(GANG)], *[(name, [7, 8, 9]) for name in CLASS])))
+    carried = form(
+        window(
+            report(
+                *[(f"other{i}", []) for i in range(30)],
+                *[(name, [1, 2, 3]) for _ in range(3) for name in reversed(GANG)],
+                *[(name, [7, 8, 9]) for name in CLASS],
+            )
+        )
+    )
     assert np.array_equal(np.lexsort((carried.account, carried.group)), np.arange(len(carried.group)))
     assert len(np.unique(carried.sighting)) == len(carried.sighting) == 3 * len(GANG) + len(CLASS)
 

@@ -1,5 +1,7 @@
 """Reports and verdicts as bytes: what comes out is what went in, and what is none is refused."""
 
+from contextlib import suppress
+
 import msgspec
 import numpy as np
 import pytest
@@ -63,10 +65,8 @@ PACKED = pack(FULL)
 @given(st.integers(0, len(PACKED) - 1), st.integers(0, 255))
 def test_a_report_with_any_byte_changed_is_taken_or_refused(at, byte):
     changed = PACKED[:at] + bytes([byte]) + PACKED[at + 1 :]
-    try:
+    with suppress(ValueError):
         PopulationHalf().process(msgspec.msgpack.encode([changed]))
-    except ValueError:
-        pass
 
 
 VERDICT = Verdict("ca_1", 1.0, (("a", 0.9), ("b", 0.6)), ("c",), (Reason("template", 0.5, 0.1, 1.0),))
@@ -76,7 +76,9 @@ def test_a_verdict_comes_back_as_it_was():
     assert unpack_verdict(pack_verdict(VERDICT)) == VERDICT
 
 
-@pytest.mark.parametrize("raw", [b"", b"\xc1", pack_verdict(VERDICT)[:-2], msgspec.msgpack.encode(["ca_1", "now", [], [], []])])
+@pytest.mark.parametrize(
+    "raw", [b"", b"\xc1", pack_verdict(VERDICT)[:-2], msgspec.msgpack.encode(["ca_1", "now", [], [], []])]
+)
 def test_what_is_no_verdict_is_refused(raw):
     with pytest.raises(ValueError):  # noqa: PT011 - whatever the decoder says
         AccountHalf().apply_verdict(raw)

@@ -125,7 +125,20 @@ def test_it_does_not_speak_of_the_benign_twin(signal):
 @pytest.mark.parametrize("signal", SIGNALS, ids=lambda signal: signal.name)
 def test_its_declaration_holds_together(signal):
     assert signal.name.islower()
-    assert signal.unit in {"1/d", "1/min", "1/h", "1/d2", "share", "h", "d", "log", "log10", "ratio", "count", "tokens/d"}
+    assert signal.unit in {
+        "1/d",
+        "1/min",
+        "1/h",
+        "1/d2",
+        "share",
+        "h",
+        "d",
+        "log",
+        "log10",
+        "ratio",
+        "count",
+        "tokens/d",
+    }
     assert list(signal.quantiles) == sorted(signal.quantiles)
     assert len(signal.about.split()) >= 3
 

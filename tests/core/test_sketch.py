@@ -87,7 +87,9 @@ def test_the_skeleton_survives_rewording_of_long_words_and_numbers():
 
 def test_the_skeleton_does_not_survive_other_short_words():
     one = "if you go to the market at 10 then buy for me some apples and as to the price it is up to you or to her"
-    other = "we are in a market by ten so we buy on it no apple but he or she can do it as is if at all he has any of it"
+    other = (
+        "we are in a market by ten so we buy on it no apple but he or she can do it as is if at all he has any of it"
+    )
     assert not skeleton(one) & skeleton(other)
 
 
@@ -106,7 +108,9 @@ def test_the_first_six_words_are_the_head():
 # --- Marks ---
 
 
-@pytest.mark.parametrize(("mark", "phrase"), [(mark, phrase) for mark, phrases in LEXICON.items() for phrase in phrases])
+@pytest.mark.parametrize(
+    ("mark", "phrase"), [(mark, phrase) for mark, phrases in LEXICON.items() for phrase in phrases]
+)
 def test_every_phrase_of_the_lexicon_marks_what_it_is_for(mark, phrase):
     text = f"please {phrase} now" if phrase.isascii() else f"请{phrase}吧"
     assert sketch([text]).marks[0] & mark
@@ -177,7 +181,9 @@ def test_a_huge_text_of_wide_characters_is_cut_in_bytes():
     assert sketch(["思" * 100_000]).words[0] <= (TEXT_HEAD_BYTES + TEXT_TAIL_BYTES) // 3 + 4
 
 
-any_text = st.text(st.characters(codec=None), max_size=400) | st.binary(max_size=400).map(lambda raw: raw.decode("utf-8", "replace"))
+any_text = st.text(st.characters(codec=None), max_size=400) | st.binary(max_size=400).map(
+    lambda raw: raw.decode("utf-8", "replace")
+)
 
 
 @settings(max_examples=150, deadline=None)

@@ -84,5 +84,17 @@ def test_a_state_with_a_part_that_does_not_fit_is_refused(kind, part, wrong):
         KINDS[kind]().restore(seal(state))
 
 
-INDIFFERENT = {"clock", "step_began", "serial", "pending_events", "fresh", "looked", "baseline", "allow_orgs", "bad_sketches", "reports", "verdicts"}
+INDIFFERENT = {
+    "clock",
+    "step_began",
+    "serial",
+    "pending_events",
+    "fresh",
+    "looked",
+    "baseline",
+    "allow_orgs",
+    "bad_sketches",
+    "reports",
+    "verdicts",
+}
 """Plain values that are taken as they are."""

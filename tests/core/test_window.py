@@ -41,12 +41,18 @@ def test_a_fingerprint_is_promoted_by_its_second_account(case):
 def test_the_spread_is_estimated_beyond_its_sample(accounts):
     # Of a sample of eight the standard error is 1 / sqrt(6); over many fingerprints the mean is close.
     prints = list(range(1, 16))
-    many = [window(*[report(*[(f"{run} {i}", prints) for i in range(part, accounts, 4)]) for part in range(4)]) for run in range(12)]
+    many = [
+        window(*[report(*[(f"{run} {i}", prints) for i in range(part, accounts, 4)]) for part in range(4)])
+        for run in range(12)
+    ]
     assert np.mean([shown_by(of, 3) for of in many]) == pytest.approx(accounts, rel=0.35)
 
 
 def test_a_system_text_counts_once_an_account():
-    of = window(report(*[("a", [], {"system": 9})] * 5, systems={9: [77, 78]}), report(("b", [], {"system": 9}), systems={9: [77, 78]}))
+    of = window(
+        report(*[("a", [], {"system": 9})] * 5, systems={9: [77, 78]}),
+        report(("b", [], {"system": 9}), systems={9: [77, 78]}),
+    )
     assert (shown_by(of, 77), shown_by(of, 78)) == (2, 2)
 
 
@@ -163,7 +169,15 @@ def test_what_is_loaded_goes_on_as_what_was_dumped():
     other.load(one.dump())
     assert other.dump() == one.dump()
     for k in range(40):
-        news = unpack(pack(report(*[(f"n{k * 9 + i}", [i + 1, k + 1], {"system": 1}) for i in range(50)], systems={1: [7]}, ts=T0 + DAY + k)))
+        news = unpack(
+            pack(
+                report(
+                    *[(f"n{k * 9 + i}", [i + 1, k + 1], {"system": 1}) for i in range(50)],
+                    systems={1: [7]},
+                    ts=T0 + DAY + k,
+                )
+            )
+        )
         for of in (one, other):
             if of.is_full(50):
                 of.forget(50, np.zeros(0, np.int64))
@@ -188,7 +202,9 @@ def test_a_ring_of_another_size_keeps_the_newest(saved, size):
     assert kept[:-700] == expected[-(min(size, len(expected) + 700) - 700) :]
 
 
-@pytest.mark.parametrize("broken", [{"sightings": b"1"}, {"kmv": b"1"}, {"names": 3}, {"systems": ["x"]}, {"taken": None}])
+@pytest.mark.parametrize(
+    "broken", [{"sightings": b"1"}, {"kmv": b"1"}, {"names": 3}, {"systems": ["x"]}, {"taken": None}]
+)
 def test_a_state_that_does_not_fit_is_refused(broken):
     with pytest.raises(SnapshotError, match="window"):
         Window(SMALL).load({**busy().dump(), **broken})
