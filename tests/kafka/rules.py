@@ -33,10 +33,12 @@ class AccountRules:
         self.counts = {}
         self.prompts = {}
         self.facts = []
+        self.now = 0.0
 
     def process(self, events):
         out = Outcome()
         for e in events:
+            self.now = max(self.now, e.ts)
             count = self.counts[e.account_id] = self.counts.get(e.account_id, 0) + 1
             self.prompts.setdefault(e.account_id, e.prompt)
             if count % 10 == 0:
