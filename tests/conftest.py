@@ -5,8 +5,12 @@ async fixtures work in them. No other plugin for asyncio is used.
 """
 
 import os
+import signal
 
 import pytest
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and what they start inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 import re
 
 import httpx
-from conftest import event, eventually, stop
+from staging import event, eventually, stop
 
 
 def test_the_worker_answers_about_what_it_read(stage):

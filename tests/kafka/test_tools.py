@@ -5,7 +5,7 @@ import json
 
 import pytest
 import zstandard
-from conftest import event
+from staging import event
 
 from stream_guard.errors import BrokerError
 from stream_guard.transports.kafka import tools

@@ -1,8 +1,8 @@
 """`stream-guard topics`: made as the table says; every difference is told."""
 
 import pytest
-from conftest import STREAM_GUARD
 from kafka.admin import KafkaAdminClient
+from staging import STREAM_GUARD
 
 from stream_guard.transports.kafka import topics
 

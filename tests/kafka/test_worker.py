@@ -5,7 +5,7 @@ The judgement is that of `rules.py`, so that every record to come is known. `tes
 
 import json
 
-from conftest import event, eventually, kill, stop, tenths
+from staging import event, eventually, kill, stop, tenths
 
 ACCOUNTS = 12
 
