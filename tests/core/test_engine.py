@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_guard import simulate
+from stream_guard.campaigns.settings import LinkSettings
 from stream_guard.codecs import decode_event, encode
 from stream_guard.engine import LIVE_S, AccountHalf, Engine, EngineSettings, Outcome, PopulationHalf
 from stream_guard.engine.account_half import ITEMS_AN_EVENT
@@ -220,6 +221,28 @@ def test_facts_of_accounts_without_requests_are_bounded():
     for i in range(3000):
         engine.learn(AccountUpdate(f"a{i}", facts()))
     assert engine.accounts_held == 1000
+
+
+def test_a_campaign_outlives_the_crowds_that_pass_a_small_population_half():
+    small = LinkSettings(sightings_max=1024, accounts_max=2048, systems_max=1024, promoted_max=4096, first_sights=4096)
+    engine, _ = run(BOTH, EngineSettings(shadow=False, linking=small))
+    (before,) = engine.campaigns()
+    passing = [request(f"n{i}", engine.now + i, prompt=prose(i, 12), system=prose(f"s{i}", 9)) for i in range(5000)]
+    for at in range(0, len(passing), 700):
+        engine.process(passing[at : at + 700])
+        state = engine.snapshot()
+        engine = Engine(engine.settings)
+        engine.restore(state)
+    held = engine._population._window
+    assert len(held.rows) <= small.accounts_max
+    assert len(held.system_rows) <= small.systems_max
+    assert [view.accounts for view in engine.campaigns()] == [before.accounts]
+    out = engine.process(
+        [request("bad1", engine.now + 60, prompt=template("x")), *every("other", 1, 600, engine.now + 61)]
+    )
+    assert set(held.rows) >= BAD
+    assert engine.check("bad1", engine.now) is not None
+    assert not [campaign for campaign in out.campaigns if campaign.removed]
 
 
 def test_a_member_that_was_forgotten_is_still_a_member_when_it_comes_back():
