@@ -65,56 +65,62 @@ def _lead(vectors, alike, leaders_max, rounds):  # type: ignore[no-untyped-def]
 
 
 class Twins:
-    """The twin vectors of the population's accounts, by row."""
+    """The twin vectors of the population's accounts, by row of the window.
 
-    def __init__(self) -> None:
-        self.places: dict[int, int] = {}
-        self.vectors = np.zeros((0, DIMENSIONS), np.int8)
-        self._free: list[int] = []
+    Parameters
+    ----------
+    accounts_max
+        Rows there is room for at once; pages that nobody has written to take no memory.
+    """
 
-    def take(self, rows: NDArray[np.integer[Any]], vectors: NDArray[np.int8]) -> None:
+    def __init__(self, accounts_max: int) -> None:
+        self.vectors = np.zeros((accounts_max, DIMENSIONS), np.int8)
+        self.known = np.zeros(accounts_max, np.bool_)
+
+    def take(self, rows: NDArray[np.int64], vectors: NDArray[np.int8]) -> None:
         """Take the newest vectors of some accounts."""
-        for row, vector in zip(rows.tolist(), vectors, strict=True):
-            place = self.places.get(row)
-            if place is None:
-                place = self.places[row] = self._free.pop() if self._free else len(self.places) + len(self._free)
-                if place >= len(self.vectors):
-                    grown = np.zeros((max(256, int(len(self.vectors) * 1.25)), DIMENSIONS), np.int8)
-                    grown[: len(self.vectors)] = self.vectors
-                    self.vectors = grown
-            self.vectors[place] = vector
+        if len(rows):
+            self._make_room(int(rows.max()) + 1)
+            self.vectors[rows], self.known[rows] = vectors, True
+
+    def _make_room(self, rows: int) -> None:
+        if rows > len(self.known):
+            vectors, known = self.vectors, self.known
+            self.vectors, self.known = np.zeros((2 * rows, DIMENSIONS), np.int8), np.zeros(2 * rows, np.bool_)
+            self.vectors[: len(known)], self.known[: len(known)] = vectors, known
 
     def forget(self, rows: list[int]) -> None:
         """Drop accounts, those that are here."""
-        self._free += [self.places.pop(row) for row in rows if row in self.places]
+        self.known[[row for row in rows if row < len(self.known)]] = False
 
     def groups(self, accounts_min: int) -> list[NDArray[np.int64]]:
         """Return the groups of twins of at least this size, as sorted rows."""
-        rows = np.array(sorted(self.places), np.int64)
+        rows = np.flatnonzero(self.known)
         if len(rows) < accounts_min:
             return []
-        raw = self.vectors[[self.places[row] for row in rows.tolist()]].astype(np.float32)
+        raw = self.vectors[rows].astype(np.float32)
         raw /= np.maximum(np.linalg.norm(raw, axis=1), 1e-6)[:, None]
         raw -= raw.mean(axis=0)
         raw /= np.maximum(np.linalg.norm(raw, axis=1), 1e-6)[:, None]
         group = _lead(raw, ALIKE, LEADERS_MAX, ROUNDS)
-        rows, group = rows[group >= 0], group[group >= 0]
+        rows, group = rows[group >= 0], group[group >= 0]  # -1: no leader is close, and no more may be made
         order = np.argsort(group, kind="stable")
         found = np.split(rows[order], np.flatnonzero(np.diff(group[order])) + 1)
-        return [np.sort(members) for members in found if len(members) >= accounts_min]
+        return [members for members in found if len(members) >= accounts_min]
 
     def dump(self) -> dict[str, object]:
         """Return the state as plain values for a snapshot."""
-        rows = list(self.places)
-        return {"rows": rows, "vectors": self.vectors[[self.places[row] for row in rows]].tobytes()}
+        rows = np.flatnonzero(self.known)
+        return {"rows": rows.tobytes(), "vectors": self.vectors[rows].tobytes()}
 
     def load(self, saved: dict[str, Any]) -> None:
         """Take up what `dump` gave. Raises SnapshotError."""
         try:
-            rows = [int(row) for row in saved["rows"]]
-            self.vectors = np.frombuffer(saved["vectors"], np.int8).reshape(-1, DIMENSIONS).copy()
+            rows = np.frombuffer(saved["rows"], np.int64)
+            vectors = np.frombuffer(saved["vectors"], np.int8).reshape(-1, DIMENSIONS)
         except (KeyError, TypeError, ValueError) as error:
             raise SnapshotError(f"the state of the twins does not fit: {error}") from error
-        if len(rows) != len(self.vectors):
-            raise SnapshotError(f"the state of the twins does not fit: {len(rows)} rows, {len(self.vectors)} vectors")
-        self.places, self._free = {row: place for place, row in enumerate(rows)}, []
+        if len(rows) != len(vectors) or (len(rows) and rows.min() < 0):
+            raise SnapshotError(f"the state of the twins does not fit: {len(rows)} rows, {len(vectors)} vectors")
+        self.vectors, self.known = np.zeros_like(self.vectors), np.zeros_like(self.known)
+        self.take(rows, vectors)

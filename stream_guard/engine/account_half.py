@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_guard.accounts import ALLOWLISTED, HAS_FACTS, PUBLIC_MAIL, SUSPECT, Accounts, Columns
-from stream_guard.campaigns.report import FACTS, SIGHTING, SIGHTINGS_A_DAY, TIERS, Report, pack
+from stream_guard.campaigns.report import FACTS, SIGHTING, SIGHTINGS_A_DAY, TIERS, Report, pack, unpack
 from stream_guard.engine.clock import EventClock
 from stream_guard.engine.intake import Intake, hash32
 from stream_guard.engine.outcome import EngineSettings, Lesson, Outcome
@@ -72,7 +72,7 @@ class AccountHalf:
         self._pending_events = 0
         self._pending_systems: dict[int, NDArray[np.uint32]] = {}
         self._pending_items: list[tuple[int, int, int]] = []
-        self._reports: list[bytes] = []
+        self._reports: list[Report] = []
         self.on_step: Callable[[Outcome], None] | None = None
 
     @property
@@ -213,7 +213,7 @@ class AccountHalf:
             self.on_step(out)
         return out
 
-    def _report(self, seen: NDArray[np.void], touched: NDArray[np.int64], due: NDArray[np.int64], ts: float) -> bytes:
+    def _report(self, seen: NDArray[np.void], touched: NDArray[np.int64], due: NDArray[np.int64], ts: float) -> Report:
         state, names = self._accounts.state[touched], self._accounts.names
         facts = np.zeros(len(touched), FACTS)
         for name in (
@@ -245,12 +245,10 @@ class AccountHalf:
         models = {str(code): self._intake.models[code] for code in np.unique(seen["model"]).tolist()}
         twin_rows = due[self._accounts.state["twin"][due] >= 0]
         self._serial += 1
-        return pack(
-            Report(
-                self.partition, self._serial, ts, [str(names[row]) for row in touched.tolist()], facts, systems, prints, sightings,
-                np.searchsorted(touched, twin_rows).astype(np.uint32), self._accounts.twins[self._accounts.state["twin"][twin_rows]], items,
-                models,
-            )
+        return Report(
+            self.partition, self._serial, ts, [str(names[row]) for row in touched.tolist()], facts, systems, prints, sightings,
+            np.searchsorted(touched, twin_rows).astype(np.uint32), self._accounts.twins[self._accounts.state["twin"][twin_rows]], items,
+            models,
         )  # fmt: skip
 
     def _decide(self, name: str, solo: float, reasons: tuple[Reason, ...], ts: float, out: Outcome) -> None:
@@ -333,8 +331,13 @@ class AccountHalf:
 
     def take_report(self) -> bytes | None:
         """Return what the population half should see since the last call, or None; forgets it."""
+        reports = self.take_reports()
+        return msgspec.msgpack.encode([pack(report) for report in reports]) if reports else None
+
+    def take_reports(self) -> list[Report]:
+        """Do as `take_report` for a population half in the same process."""
         reports, self._reports = self._reports, []
-        return msgspec.msgpack.encode(reports) if reports else None
+        return reports
 
     def apply_verdict(self, verdict: bytes) -> Outcome:
         """Take the population half's word; idempotent, and harmless for accounts that live elsewhere."""
@@ -390,7 +393,8 @@ class AccountHalf:
             "kind": "account half", "accounts": self._accounts.dump(), "policy": self._policy.snapshot(), "alerts": self._alerts.snapshot(),
             "judge": self._judge.snapshot(), "baseline": self.settings.baseline, "members": self._members, "solo": list(self._solo.values()), "clock": self._clock,
             "step_began": self._step_began, "serial": self._serial, "pending": pending.tobytes(), "pending_events": self._pending_events,
-            "systems": {str(h): p.tobytes() for h, p in self._pending_systems.items()}, "items": self._pending_items, "reports": self._reports,
+            "systems": {str(h): p.tobytes() for h, p in self._pending_systems.items()}, "items": self._pending_items,
+            "reports": [pack(report) for report in self._reports],
             "time": self._time.dump(), "repeats": self._repeats.dump(), "bad_sketches": self._intake.bad_sketches,
             "allow_orgs": sorted(self.settings.policy.allow_orgs),
             "models": {str(code): name for code, name in self._intake.models.items()},
@@ -421,7 +425,7 @@ class AccountHalf:
             self._intake.bad_sketches = saved["bad_sketches"]
             if saved["allow_orgs"] != sorted(self.settings.policy.allow_orgs):
                 self._note_anew()
-            self._reports = list(saved["reports"])
+            self._reports = [unpack(raw) for raw in saved["reports"]]
             self._intake.models = {int(code): name for code, name in saved["models"].items()}
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise SnapshotError(f"the state of the account half does not fit: {error}") from error

@@ -22,9 +22,7 @@ class Engine:
 
     def _exchange(self, out: Outcome) -> None:
         """Carry the report of a step over and the verdicts back, before the next request is looked at."""
-        report = self._accounts.take_report()
-        if report is not None:
-            out.extend(self._population.process(report))
+        out.extend(self._population.process_reports(self._accounts.take_reports()))
         for verdict in self._population.take_verdicts():
             out.extend(self._accounts.apply_verdict(verdict))
 

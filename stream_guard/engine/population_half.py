@@ -1,5 +1,6 @@
 """The population half: sees compact reports of all account halves and links accounts into campaigns."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -7,7 +8,7 @@ import numpy as np
 
 from stream_guard.campaigns.reasoning import ReasoningJoin
 from stream_guard.campaigns.registry import Registry
-from stream_guard.campaigns.report import unpack
+from stream_guard.campaigns.report import Report, unpack
 from stream_guard.campaigns.twins import Twins
 from stream_guard.campaigns.window import Window
 from stream_guard.engine.clock import EventClock
@@ -34,7 +35,7 @@ class PopulationHalf:
         self._window = Window(linking)
         self._registry = Registry(linking)
         self._joins = ReasoningJoin(linking.items_max)
-        self._twins = Twins()
+        self._twins = Twins(linking.accounts_max)
         self._alerts = Alerts(self.settings.alerts)
         self._heard: dict[int, tuple[int, float]] = {}  # partition -> serial and time of its last report
         self._fresh = 0
@@ -47,9 +48,12 @@ class PopulationHalf:
 
         Raises ValueError if it is no report.
         """
+        return self.process_reports([unpack(raw) for raw in msgspec.msgpack.decode(report, type=list[bytes])])
+
+    def process_reports(self, reports: Sequence[Report]) -> Outcome:
+        """Do as `process` for what `AccountHalf.take_reports` gave."""
         out = Outcome()
-        for raw in msgspec.msgpack.decode(report, type=list[bytes]):
-            news = unpack(raw)
+        for news in reports:
             serial, ts = self._heard.get(news.partition, (0, 0.0))
             if news.serial <= serial and news.ts <= ts:
                 continue  # seen; a half that lost its state counts from 1 again, and is new once it is where it was

@@ -35,7 +35,7 @@ class Population:
             self.window.take(news)
             rows = [self.window.rows[name] for name in news.accounts]
             self.joins.see([(rows[place], item, talk) for place, item, talk in news.items], self.window)
-        return self.registry.update(self.window, self.joins, Twins(), ts)
+        return self.registry.update(self.window, self.joins, Twins(64), ts)
 
 
 def test_a_campaign_is_named_once():
@@ -196,7 +196,7 @@ def test_what_is_loaded_goes_on_as_what_was_dumped():
     assert other.dump() == of.registry.dump()
     of.window.take(gang(names("late", 3), ONE, T0 + DAY))
     for registry in (other, of.registry):
-        assert registry.update(of.window, of.joins, Twins(), T0 + DAY)[0].accounts
+        assert registry.update(of.window, of.joins, Twins(64), T0 + DAY)[0].accounts
     assert other.dump() == of.registry.dump()
 
 
@@ -226,5 +226,5 @@ def test_members_of_a_campaign_keep_their_row():
 
 
 def test_an_empty_population_has_no_campaigns():
-    assert Registry(SETTINGS).update(window(), ReasoningJoin(10), Twins(), T0) == []
+    assert Registry(SETTINGS).update(window(), ReasoningJoin(10), Twins(64), T0) == []
     assert Registry(SETTINGS).rows().dtype == np.int64
