@@ -22,7 +22,7 @@ class LinkSettings(Settings):
     """Accounts that a campaign has at least."""
     one_customer: float = 0.8
     """Share of accounts with one organisation or one mail domain of its own from which a cluster is one customer."""
-    sightings_max: Annotated[int, Field(ge=1_024, le=1 << 28)] = 262_144
+    sightings_max: Annotated[int, Field(ge=1_024, le=1 << 28)] = 200_000
     """Requests that the population half looks back on."""
     accounts_max: Annotated[int, Field(ge=2_048, le=1 << 30)] = 1_000_000
     """Accounts that the population half keeps in mind, at least twice `sightings_max`; beyond it the idlest give way that
@@ -31,7 +31,7 @@ class LinkSettings(Settings):
     """System texts whose fingerprints are kept; beyond it those not seen for longest give way."""
     promoted_max: Places = 1 << 20
     """Places for fingerprints that several accounts share; a power of two."""
-    first_sights: Places = 1 << 20
+    first_sights: Places = 1 << 19
     """Places for fingerprints seen once; a power of two."""
     items_max: Annotated[int, Field(ge=1, le=1 << 28)] = 500_000
     """Reasoning items whose first account is remembered."""
