@@ -210,6 +210,15 @@ class Linker:
         cluster.shape, cluster.score = "relay", max(cluster.score, self.settings.convict + 1.0)
         return cluster
 
+    def _pays_alike(self, window: Window, who: NDArray[np.int64], keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Say who pays by means that one of those kept uses too: for them one request is enough.
+
+        Colleagues share a card as well: an account that is vouched for is not joined by that.
+        """
+        facts = window.facts[who]
+        joined: NDArray[np.bool_] = np.isin(facts["payment"], facts["payment"][keep]) & (facts["payment"] != 0)
+        return joined & ~judge.vouched(facts)
+
     def _cut(self, scene: Scene, part: list[int], requests_min: int) -> Cluster | None:
         """Keep the accounts that the groups in `part` cover well enough; None if those are too few."""
         carried, look = scene.carried, scene.look
@@ -220,6 +229,7 @@ class Linker:
         who, inverse, n = np.unique(account, return_inverse=True, return_counts=True)
         coverage = n / np.maximum(look.totals[who], 1)
         keep = (coverage >= COVERAGE_MIN * np.median(coverage)) & (n >= requests_min)
+        keep |= self._pays_alike(look.window, who, keep)
         if keep.sum() < self.settings.accounts_min:
             return None
         inside = keep[inverse]

@@ -70,6 +70,18 @@ def test_one_request_is_enough_to_join_a_campaign_that_is_known():
     assert record.accounts == ("late",)
 
 
+def test_who_pays_by_the_same_means_joins_with_one_request():
+    of = Population()
+    (record,) = of.take(
+        gang(names("g", 12), ONE, payment=7),
+        gang(["payer"], ONE, requests=1, payment=7),
+        gang(["colleague"], ONE, requests=1, payment=7, org=5, mail=6, public_mail=0),
+        gang(["stranger"], ONE, requests=1, payment=9),
+    )
+    assert set(record.accounts) == {*names("g", 12), "payer"}
+    assert "13 of them pay by means that another member uses too" in [e.text for e in record.evidence]
+
+
 def test_two_campaigns_are_two():
     of = Population()
     records = of.take(gang(names("g", 12), ONE), gang(names("k", 12), TWO, model=4))
