@@ -101,7 +101,7 @@ SIGNALS = (
     ),
     Signal(
         "head_volume",
-        "1/d2",
+        "1/d per day of age",
         "high",
         (0, 0.02, 0.15, 1.5, 30),
         "Requests of the last day for each day of the account's age: much, and at once. The key that an application moves to looks the "

@@ -129,7 +129,7 @@ def test_its_declaration_holds_together(signal):
         "1/d",
         "1/min",
         "1/h",
-        "1/d2",
+        "1/d per day of age",
         "share",
         "h",
         "d",
