@@ -36,9 +36,9 @@ docs: setup  ## write the documents that are made from the code
 	$(BIN)/python -m stream_guard.cli.reference
 
 lock:  ## resolve the lock files anew (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra test --extra dev \
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra test --extra dev \
 		pyproject.toml requirements-build.in --output-file requirements.lock
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		--constraint requirements.lock pyproject.toml requirements-build.in --output-file deploy/requirements.lock
 
 clean:  ## remove what make made

@@ -32,7 +32,6 @@ class Carried(NamedTuple):
     sighting: NDArray[np.int64]
     account: NDArray[np.uint32]
     sizes: NDArray[np.int32]  # fingerprints of each group
-    first_ts: NDArray[np.uint32]  # when each group's first fingerprint was first shared
     group_of: NDArray[np.int32]  # slot of the promoted table -> group, or -1
 
 
@@ -125,10 +124,7 @@ def form(window: Window, accounts_min: int = ACCOUNTS_MIN) -> Carried:
     """Group the promoted fingerprints and find out which sightings carry which group."""
     keys, kmv = window.keys, window.kmv
     slots = np.flatnonzero((keys != 0) & (kmv[:, accounts_min - 1] != _EMPTY))
-    many = EVERYBODY * max(len(window.rows), 1)
-    wide = kmv[slots, KMV - 1] != _EMPTY
-    estimate = (KMV - 1) / (kmv[slots, KMV - 1].astype(np.float64) / 2**32)
-    slots = slots[~wide | (estimate <= max(many, 8))]
+    slots = slots[spread(kmv[slots]) <= max(EVERYBODY * len(window.rows), KMV)]
     slots = slots[np.lexsort((window.first_ts[slots], kmv[slots, 1], kmv[slots, 0]))]
     group_of, sizes, leaders = (
         np.full(len(keys), -1, np.int32),
@@ -139,9 +135,6 @@ def form(window: Window, accounts_min: int = ACCOUNTS_MIN) -> Carried:
     sizes = sizes[:groups]
     group_of[slots[sizes[group_of[slots]] < PRINTS_MIN]] = -1
     needs = np.clip((sizes + 2) // 3, 2, 4)
-    first_ts = np.full(groups, 0xFFFFFFFF, np.uint32)
-    used = slots[group_of[slots] >= 0]
-    np.minimum.at(first_ts, group_of[used], window.first_ts[used])
     held = window.held()
     room = 4 * len(held) + 1024
     while True:
@@ -157,7 +150,4 @@ def form(window: Window, accounts_min: int = ACCOUNTS_MIN) -> Carried:
     packed = np.sort((group.astype(np.int64) * accounts + account) * sightings + sighting)
     packed, sighting = np.divmod(packed, sightings)
     group, account = np.divmod(packed, accounts)
-    return Carried(group.astype(np.int32), sighting, account.astype(np.uint32), sizes, first_ts, group_of)
-
-
-__all__ = ["ACCOUNTS_MIN", "Carried", "form", "overlap", "spread"]
+    return Carried(group.astype(np.int32), sighting, account.astype(np.uint32), sizes, group_of)

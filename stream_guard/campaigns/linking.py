@@ -55,7 +55,6 @@ class Live:
     members: dict[int, float] = field(default_factory=dict)
     prints: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(0, np.uint32))
     score: float = 0.0
-    growth: list[tuple[float, int]] = field(default_factory=list)
     ended: bool = False
 
 

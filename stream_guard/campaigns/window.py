@@ -98,15 +98,11 @@ def _rehash(old_keys, keep, old_kmv, old_first_ts, keys, kmv, first_ts):  # type
             first_ts[slot] = old_first_ts[i]
 
 
-@njit(cache=True)
-def spread(kmv):  # type: ignore[no-untyped-def]
-    """Return how many accounts show a fingerprint: exact below `KMV`, else an estimate."""
-    if kmv[KMV - 1] == _EMPTY:
-        n = 0
-        while kmv[n] != _EMPTY:
-            n += 1
-        return float(n)
-    return (KMV - 1) / (float(kmv[KMV - 1]) / 4294967296.0)
+def spread(kmv: NDArray[np.uint32]) -> NDArray[np.float64]:
+    """Return how many accounts show each fingerprint, of samples [..., KMV]: exact below `KMV`, else an estimate."""
+    shown = np.count_nonzero(kmv != _EMPTY, axis=-1)
+    estimate = (KMV - 1) / (np.maximum(kmv[..., KMV - 1], 1) / 2.0**32)
+    return np.where(shown < KMV, shown, estimate)
 
 
 class Window:
