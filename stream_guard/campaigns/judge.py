@@ -243,7 +243,12 @@ def usual(features: NDArray[np.float64], accounts: NDArray[np.float64]) -> NDArr
     return np.asarray(trust * here + (1 - trust) * USUAL)
 
 
-def judge(features: NDArray[np.float64], accounts: NDArray[np.float64], ordinary: NDArray[np.float64]) -> Verdicts:
+def judge(
+    features: NDArray[np.float64],
+    accounts: NDArray[np.float64],
+    ordinary: NDArray[np.float64],
+    weights: NDArray[np.float64] = WEIGHTS,
+) -> Verdicts:
     """Shrink features towards what is ordinary and score them.
 
     Parameters
@@ -254,21 +259,24 @@ def judge(features: NDArray[np.float64], accounts: NDArray[np.float64], ordinary
         Accounts of each cluster, [n].
     ordinary
         As `usual` returns it.
+    weights
+        What analysts have made of `WEIGHTS`.
     """
     trust = (accounts / (accounts + SHRINK))[:, None]
     filled = np.where(np.isfinite(features), features, ordinary)
     shrunk = filled * trust + ordinary * (1 - trust)
     for name in UNSHRUNK:
         shrunk[:, FEATURES.index(name)] = filled[:, FEATURES.index(name)]
-    return Verdicts(_scaled(shrunk) @ WEIGHTS + BIAS, shrunk, ordinary)
+    return Verdicts(scaled(shrunk) @ weights + BIAS, shrunk, ordinary)
 
 
-def contributions(features: NDArray[np.float64]) -> dict[str, float]:
+def contributions(features: NDArray[np.float64], weights: NDArray[np.float64] = WEIGHTS) -> dict[str, float]:
     """Return each feature's part in the score of one cluster; they sum to the score less `BIAS`."""
-    return dict(zip(FEATURES, (_scaled(features) * WEIGHTS).tolist(), strict=True))
+    return dict(zip(FEATURES, (scaled(features) * weights).tolist(), strict=True))
 
 
-def _scaled(features: NDArray[np.float64]) -> NDArray[np.float64]:
+def scaled(features: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return shrunk features as the score counts them: in scales from the centre, at most `CLIP`."""
     return np.asarray(np.clip((features - CENTRE) / SCALE, -CLIP, CLIP))
 
 

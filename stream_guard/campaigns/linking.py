@@ -17,6 +17,7 @@ from stream_guard.campaigns import groups, judge
 from stream_guard.campaigns.groups import Carried
 from stream_guard.campaigns.judge import Look
 from stream_guard.campaigns.settings import LinkSettings
+from stream_guard.campaigns.teaching import KNOWN, Taught
 from stream_guard.campaigns.twins import Twins
 from stream_guard.campaigns.window import Window
 
@@ -69,6 +70,7 @@ class Scene(NamedTuple):
     features: NDArray[np.float64]  # not shrunk
     ordinary: NDArray[np.float64]
     score: NDArray[np.float64]
+    weights: NDArray[np.float64]
 
 
 class Linker:
@@ -77,16 +79,23 @@ class Linker:
     def __init__(self, settings: LinkSettings) -> None:
         self.settings = settings
 
-    def clusters(self, window: Window, live: list[Live], twins: Twins | None = None) -> list[Cluster]:
-        """Return the campaigns of this moment, the surest first; `twins` are looked at too where they are given."""
+    def clusters(
+        self, window: Window, live: list[Live], twins: Twins | None = None, taught: Taught | None = None
+    ) -> list[Cluster]:
+        """Return the campaigns of this moment, the surest first; `twins` are looked at too where they are given.
+
+        `taught` is what analysts have said, if they have.
+        """
+        taught = taught or Taught()
         carried = groups.form(window)
         if not len(carried.group):
             return []
-        scene = self._judged(window, carried)
+        scene = self._judged(window, carried, taught.weights)
         convicted = self._convicted(window, carried, live)
+        honest = self._known_from(window, carried, taught.templates) > KNOWN * carried.sizes
         enough = scene.accounts >= groups.ACCOUNTS_MIN
         relay = judge.relays(scene.features)
-        guilty = (scene.score > self.settings.suspect) & enough | (convicted >= 0) | relay
+        guilty = ((scene.score > self.settings.suspect) & enough | (convicted >= 0) | relay) & ~honest
         for g in np.flatnonzero(guilty).tolist():
             guilty[g] = not self._one_customer(window, scene.members[g])
         relay &= guilty
@@ -94,13 +103,23 @@ class Linker:
         found = [self._trim(scene, part, known=known) for part, known in self._gather(scene, guilty, convicted)]
         found += [self._relay(scene, part) for part, _ in self._gather(scene, relay, np.full(len(relay), -1))]
         if twins is not None:
-            found += self._alike(scene, twins)
+            found += self._alike(scene, twins, self._carriers(scene, honest))
         return sorted((cluster for cluster in found if cluster is not None), key=lambda c: -c.score)
 
-    def _alike(self, scene: Scene, twins: Twins) -> list[Cluster]:
+    def _carriers(self, scene: Scene, honest: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Return the accounts most of whose requests carry templates that are known to be honest."""
+        carrying = np.unique(scene.carried.sighting[honest[scene.carried.group]])
+        account = scene.look.held["account"][carrying].astype(np.int64)
+        n = np.bincount(account, minlength=len(scene.look.totals))
+        return np.flatnonzero(n > KNOWN * scene.look.totals)
+
+    def _alike(self, scene: Scene, twins: Twins, honest: NDArray[np.int64]) -> list[Cluster]:
         """Judge the groups of behavioural twins: by all their requests, as no text says which are the campaign's."""
         look = scene.look
-        found = [who for who in twins.groups(self.settings.accounts_min) if not self._one_customer(look.window, who)]
+        found = [np.setdiff1d(who, honest) for who in twins.groups(self.settings.accounts_min)]
+        found = [
+            who for who in found if len(who) >= self.settings.accounts_min and not self._one_customer(look.window, who)
+        ]
         if not found:
             return []
         group_of = np.full(len(look.totals), -1, np.int64)
@@ -113,7 +132,7 @@ class Linker:
         features = judge.measure(look, pairs, np.ones(len(found), np.int64), len(found))
         for name in ("prints_log2", "mostly", "coverage"):  # say nothing where all requests are taken
             features[:, judge.FEATURES.index(name)] = np.nan
-        verdict = judge.judge(features, np.array([len(who) for who in found], float), scene.ordinary)
+        verdict = judge.judge(features, np.array([len(who) for who in found], float), scene.ordinary, scene.weights)
         clusters = []
         for g in np.flatnonzero(verdict.score >= self.settings.convict_twins).tolist():
             mine = sightings[pairs.cluster == g]
@@ -136,7 +155,7 @@ class Linker:
                 )
         return clusters
 
-    def _judged(self, window: Window, carried: Carried) -> Scene:
+    def _judged(self, window: Window, carried: Carried, weights: NDArray[np.float64]) -> Scene:
         """Measure and score every group by itself."""
         count, look = len(carried.sizes), Look.over(window)
         pairs = judge.Pairs(carried.group.astype(np.int64), carried.account.astype(np.int64), carried.sighting)
@@ -146,20 +165,23 @@ class Linker:
         features = judge.measure(look, pairs, carried.sizes.astype(np.int64), count)
         ordinary = judge.usual(features, accounts)
         members = np.split(shown & 0xFFFFFFFF, np.cumsum(accounts.astype(np.int64))[:-1])
-        score = judge.judge(features, accounts, ordinary).score
+        score = judge.judge(features, accounts, ordinary, weights).score
         starts = np.searchsorted(carried.group, np.arange(count + 1))
-        return Scene(look, carried, starts, members, accounts, features, ordinary, score)
+        return Scene(look, carried, starts, members, accounts, features, ordinary, score, weights)
 
     def _convicted(self, window: Window, carried: Carried, live: list[Live]) -> NDArray[np.int64]:
         """Return for each group the place in `live` of the campaign that half of its fingerprints are known from, or -1."""
-        count = len(carried.sizes)
-        known = np.full(count, -1, np.int64)
-        slots = np.flatnonzero(carried.group_of >= 0)
-        of, keys = carried.group_of[slots], window.keys[slots]
+        known = np.full(len(carried.sizes), -1, np.int64)
         for k, campaign in enumerate(live):
-            hits = np.bincount(of[np.isin(keys, campaign.prints)], minlength=count)
+            hits = self._known_from(window, carried, campaign.prints)
             known[(2 * hits > carried.sizes) & (carried.sizes >= groups.PRINTS_MIN)] = k
         return known
+
+    def _known_from(self, window: Window, carried: Carried, prints: NDArray[np.uint32]) -> NDArray[np.int64]:
+        """Count the fingerprints of each group that are among `prints`."""
+        slots = np.flatnonzero(carried.group_of >= 0)
+        known = np.isin(window.keys[slots], prints) if len(prints) else np.zeros(len(slots), np.bool_)
+        return np.bincount(carried.group_of[slots][known], minlength=len(carried.sizes))
 
     def _one_customer(self, window: Window, who: NDArray[np.int64]) -> bool:
         """Say whether nearly all of these accounts are of one organisation or one mail domain of its own."""
@@ -237,7 +259,7 @@ class Linker:
         pairs = judge.Pairs(np.zeros(len(order), np.int64), account[order], sightings[order])
         prints = look.window.keys[np.isin(carried.group_of, part)]
         features = judge.measure(look, pairs, np.array([len(prints)]), 1)
-        verdict = judge.judge(features, np.array([keep.sum()], float), scene.ordinary)
+        verdict = judge.judge(features, np.array([keep.sum()], float), scene.ordinary, scene.weights)
         return Cluster(
             prints,
             who[keep],

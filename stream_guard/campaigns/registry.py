@@ -4,7 +4,7 @@ The clusters of a pass are matched with the campaigns known by shared members an
 was convicted of is remembered: a later account needs one such request, where the first ones needed many.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from stream_guard.campaigns import judge
 from stream_guard.campaigns.linking import Cluster, Linker, Live, campaign_id
 from stream_guard.campaigns.reasoning import ReasoningJoin
 from stream_guard.campaigns.settings import LinkSettings
+from stream_guard.campaigns.teaching import Label, Words
 from stream_guard.campaigns.twins import ALIKE, Twins
 from stream_guard.campaigns.window import Window
 from stream_guard.errors import SnapshotError
@@ -60,6 +61,27 @@ class Registry:
         self.live: list[Live] = []
         self.views: dict[str, CampaignView] = {}
         self.passes = 0
+        self.words = Words()
+
+    def hear(
+        self, campaign_id: str, label: Label, window: Window, ts: float
+    ) -> tuple[NDArray[np.float64] | None, list[Campaign]]:
+        """Take an analyst's word on a campaign; returns the features to learn it by, if there are any, and what changes.
+
+        One that is called benign ends at once, and does not come again.
+        """
+        changes: list[Campaign] = []
+        if label == "malicious":
+            self.words.withdraw(campaign_id)
+        for campaign in [c for c in self.live if c.campaign_id == campaign_id and label == "benign"]:
+            self.words.clear(campaign_id, campaign.prints, campaign.members, ts)
+            changes += self._end(campaign, window, ts)
+            self.live.remove(campaign)
+        return self.words.lesson(campaign_id, label), changes
+
+    def forget(self, rows: Collection[int]) -> None:
+        """Forget accounts that the window has forgotten; none of them is a member."""
+        self.words.forget(rows)
 
     def update(self, window: Window, joins: ReasoningJoin, twins: Twins, ts: float) -> list[Campaign]:
         """Look at the whole window and the exact joins; returns what has changed."""
@@ -69,11 +91,13 @@ class Registry:
         taken: dict[str, Live] = {}
         self.passes += 1
         alike = twins if self.passes % TWINS_EVERY == 0 else None
-        for cluster in [*self._joined(joins), *self.linker.clusters(window, alive, alike)]:
+        for cluster in [*self._joined(joins), *self.linker.clusters(window, alive, alike, self.words.taught)]:
             cluster = _awake(cluster, window, idle_ts)  # noqa: PLW2901 - what is left of it
             mine = self._known(cluster, alive)
             enough = JOINED_MIN if cluster.shape == "joined" else self.settings.accounts_min
             if len(cluster.members) < (1 if mine else enough):
+                continue
+            if not mine and self.words.excuses(cluster.members.tolist(), ts):
                 continue
             if mine and mine[0].campaign_id in taken:
                 self._join(mine[0], cluster)
@@ -90,6 +114,8 @@ class Registry:
             for other in parents:
                 cluster.prints = np.union1d(cluster.prints, other.prints)
             taken[campaign.campaign_id] = campaign
+            if cluster.shape in ("narrow", "twin"):  # the others have judges of their own
+                self.words.judged(campaign.campaign_id, cluster.features)
             self._join(campaign, cluster)
             changes += self._record(campaign, cluster, window, ts, parents)
             for other in parents:  # after that, so that nobody is free in between
@@ -235,7 +261,7 @@ class Registry:
                 n, round(float(cluster.coverage.mean()), 4), round(float(cluster.usual[judge.FEATURES.index("coverage")]), 4), False, examples,
             )
         ]  # fmt: skip
-        parts = judge.contributions(cluster.features)
+        parts = judge.contributions(cluster.features, self.words.weights)
         values = dict(zip(judge.FEATURES, cluster.measured.tolist(), strict=True))
         usuals = dict(zip(judge.FEATURES, cluster.usual.tolist(), strict=True))
         telling = [name for name in FACTS_IN_WORDS if parts[name] > 0 and values[name] > usuals[name] + TELLING]
@@ -318,11 +344,12 @@ class Registry:
             ]
             for c in self.live
         ]
-        return {"live": live, "views": list(self.views.values()), "passes": self.passes}
+        return {"live": live, "views": list(self.views.values()), "passes": self.passes, "words": self.words.dump()}
 
-    def load(self, live: list[Any], views: list[CampaignView], passes: int) -> None:
+    def load(self, live: list[Any], views: list[CampaignView], passes: int, words: dict[str, Any]) -> None:
         """Take up what `dump` gave. Raises SnapshotError."""
         self.passes = passes
+        self.words.load(words)
         try:
             self.live = [
                 Live(

@@ -315,6 +315,9 @@ class AccountHalf:
         """Take one record from outside; may end or make decisions."""
         out = Outcome()
         if isinstance(lesson, Feedback):
+            alone = self._solo.get(lesson.campaign_id or "")
+            if alone is not None:  # the campaign is one account: a word on either is a word on it
+                lesson = msgspec.structs.replace(lesson, campaign_id=None, account_id=alone.accounts[0])
             row = self._accounts.rows.get(lesson.account_id or "")
             state = None if row is None else self._accounts.state[row]
             if state is not None:

@@ -14,9 +14,10 @@ from stream_guard.campaigns.window import Window
 from stream_guard.engine.clock import EventClock
 from stream_guard.engine.outcome import EngineSettings, Lesson, Outcome
 from stream_guard.engine.state import seal, unseal
+from stream_guard.engine.teaching import ClusterTeacher
 from stream_guard.engine.verdicts import Verdict, pack_verdict
 from stream_guard.errors import SnapshotError
-from stream_guard.events import Campaign, CampaignView, Reason
+from stream_guard.events import Campaign, CampaignView, Feedback, Reason
 from stream_guard.policy import Alerts
 
 REPORTS_PATIENCE = 8
@@ -34,6 +35,7 @@ class PopulationHalf:
         linking = self.settings.linking
         self._window = Window(linking)
         self._registry = Registry(linking)
+        self._teacher = ClusterTeacher(linking.convict)
         self._joins = ReasoningJoin(linking.items_max)
         self._twins = Twins(linking.accounts_max)
         self._alerts = Alerts(self.settings.alerts)
@@ -60,6 +62,7 @@ class PopulationHalf:
             self._heard[news.partition] = news.serial, news.ts
             if self._window.is_full(len(news.accounts)):
                 forgotten = self._window.forget(len(news.accounts), self._registry.rows()).tolist()
+                self._registry.forget(forgotten)
                 self._joins.forget(forgotten)
                 self._twins.forget(forgotten)
             self._window.take(news)
@@ -75,7 +78,10 @@ class PopulationHalf:
 
     def _look(self, out: Outcome) -> None:
         self._fresh, self._looked = 0, self._time.now
-        for campaign in self._registry.update(self._window, self._joins, self._twins, self._time.now):
+        self._tell(self._registry.update(self._window, self._joins, self._twins, self._time.now), out)
+
+    def _tell(self, changes: list[Campaign], out: Outcome) -> None:
+        for campaign in changes:
             out.campaigns.append(campaign)
             self._verdicts.append(pack_verdict(self._verdict(campaign)))
             alert = self._alerts.of_campaign(campaign)
@@ -99,9 +105,16 @@ class PopulationHalf:
         return out
 
     def learn(self, lesson: Lesson) -> Outcome:
-        """Take one record from outside."""
-        del lesson
-        return Outcome()
+        """Take one record from outside: an analyst's word on a campaign teaches the judge, and may end it."""
+        out = Outcome()
+        if isinstance(lesson, Feedback) and lesson.campaign_id is not None:
+            now = self._time.now or lesson.ts
+            features, changes = self._registry.hear(lesson.campaign_id, lesson.label, self._window, now)
+            if features is not None:
+                self._teacher.learn(features, malicious=lesson.label == "malicious")
+                self._registry.words.weights = self._teacher.weights
+            self._tell(changes, out)
+        return out
 
     def take_verdicts(self) -> list[bytes]:
         """Return the verdicts since the last call, for every account half; forgets them."""
@@ -122,6 +135,7 @@ class PopulationHalf:
             "kind": "population half",
             "window": self._window.dump(),
             "registry": self._registry.dump(),
+            "teacher": self._teacher.snapshot(),
             "joins": self._joins.dump(),
             "twins": self._twins.dump(),
             "alerts": self._alerts.snapshot(),
@@ -140,8 +154,13 @@ class PopulationHalf:
             self._window.load(saved["window"])
             registry = saved["registry"]
             self._registry.load(
-                registry["live"], msgspec.convert(registry["views"], list[CampaignView]), registry["passes"]
+                registry["live"],
+                msgspec.convert(registry["views"], list[CampaignView]),
+                registry["passes"],
+                registry["words"],
             )
+            self._teacher.restore(saved["teacher"])
+            self._registry.words.weights = self._teacher.weights
             self._joins.load(saved["joins"])
             self._twins.load(saved["twins"])
             self._alerts.restore(saved["alerts"])

@@ -143,7 +143,7 @@ class SoloJudge:
         """
         self._usual, self._model, self._anomaly, self._drift = load(state)
         self._usual.adopt(_priors())
-        self._model.adopt(WEIGHTS)
+        self._model.adopt(WEIGHTS, INTERCEPT)
         names = sorted(signals.BY_NAME)
         if sorted(self._anomaly.features) != names:
             self._anomaly = AccountAnomaly(names)

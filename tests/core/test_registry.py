@@ -9,6 +9,7 @@ from core_requests import DAY, HOUR, T0
 from stream_guard.campaigns.reasoning import ReasoningJoin
 from stream_guard.campaigns.registry import BYSTANDER_RISK, VIEWS_MAX, Registry
 from stream_guard.campaigns.settings import LinkSettings
+from stream_guard.campaigns.teaching import Words
 from stream_guard.campaigns.twins import Twins
 from stream_guard.campaigns.window import Window
 from stream_guard.errors import SnapshotError
@@ -204,7 +205,7 @@ def test_what_is_loaded_goes_on_as_what_was_dumped():
     of = merged()[0]
     saved = msgspec.msgpack.decode(msgspec.msgpack.encode(of.registry.dump()))
     other = Registry(SETTINGS)
-    other.load(saved["live"], msgspec.convert(saved["views"], list[CampaignView]), saved["passes"])
+    other.load(saved["live"], msgspec.convert(saved["views"], list[CampaignView]), saved["passes"], saved["words"])
     assert other.dump() == of.registry.dump()
     of.window.take(gang(names("late", 3), ONE, T0 + DAY))
     for registry in (other, of.registry):
@@ -214,7 +215,7 @@ def test_what_is_loaded_goes_on_as_what_was_dumped():
 
 def test_a_state_that_does_not_fit_is_refused():
     with pytest.raises(SnapshotError, match="campaign state"):
-        Registry(SETTINGS).load([[1, 2]], [], 0)
+        Registry(SETTINGS).load([[1, 2]], [], 0, Words().dump())
 
 
 def test_what_has_ended_is_forgotten_in_the_end():

@@ -65,8 +65,33 @@ def test_weights_of_another_version_keep_what_was_learnt():
         model.learn_one({"rate": 1.0}, True)
     learnt = model.weights["rate"] - 2.0
     assert learnt > 0.1
-    model.adopt({"rate": 3.0, "new": 1.0})
+    model.adopt({"rate": 3.0, "new": 1.0}, -5.0)
     assert model.weights == {"new": 1.0, "rate": pytest.approx(3.0 + learnt)}
+    assert model.score_one({}) == pytest.approx(0.0067, abs=0.0001)
+
+
+SMALL = {"harmless": -0.3, "rate": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("label", "ends"), [(False, {"harmless": -2.3, "rate": 0.0}), (True, {"harmless": 0.0, "rate": 2.2})]
+)
+def test_no_feedback_turns_a_signal_around(label, ends):
+    model = FeedbackModel(SMALL, intercept=0.0)
+    for _ in range(5000):
+        model.learn_one({"rate": 1.0}, label)
+        model.learn_one({"harmless": 1.0}, label)
+    assert model.weights == pytest.approx(ends, abs=0.5)
+    assert min(model.weights["rate"], -model.weights["harmless"]) >= 0
+    model.adopt({"harmless": -0.1, "rate": 0.1}, 0.0)
+    assert min(model.weights["rate"], -model.weights["harmless"]) >= 0
+
+
+def test_a_feature_may_speak_against_where_it_is_below_zero():
+    model = FeedbackModel({"age": 1.0}, intercept=0.0, least=-1.0)
+    assert model.contributions({"age": -7.0}) == {"age": -1.0}
+    model.learn_one({"age": -1.0}, True)
+    assert model.weights["age"] < 1.0
 
 
 @pytest.mark.parametrize("weight", [float("nan"), float("inf")])
