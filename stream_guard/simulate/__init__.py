@@ -40,6 +40,8 @@ class Scenario:
         Scales what machines send (coders, applications, evaluations, aggregators).
     start
         First moment of the stream, seconds UTC; a midnight.
+    hidden
+        What to hide instead of what the name stands for.
 
     Raises
     ------
@@ -53,6 +55,7 @@ class Scenario:
     seed: int = 1
     volume: float = 1.0
     start: float = START
+    hidden: Plan | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -68,7 +71,7 @@ class Scenario:
     @property
     def plan(self) -> Plan:
         """What is hidden."""
-        return SCENARIOS[self.name]
+        return self.hidden or SCENARIOS[self.name]
 
     @property
     def length_days(self) -> float:

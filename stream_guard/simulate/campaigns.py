@@ -7,13 +7,14 @@ from typing import Literal
 
 from stream_guard.events import Client
 from stream_guard.simulate import people, vocabulary
-from stream_guard.simulate.honest import strangers
+from stream_guard.simulate.honest import LIMITS, strangers
 from stream_guard.simulate.people import DAY_S, Rhythm
 from stream_guard.simulate.population import MODELS, Account, Label, World
-from stream_guard.simulate.talks import Crowd, Harvest, Injected, Replayed, Talker, Writer
-from stream_guard.simulate.text import Exercises, harvest_template, topics_of
+from stream_guard.simulate.talks import Crowd, Either, Harvest, Injected, Replayed, Talker, Writer, chat
+from stream_guard.simulate.text import Exercises, Voice, harvest_template, reworded, spun, topics_of
 
 Shape = Literal["narrow", "relay", "replayed"]
+Wording = Literal["shared", "by account", "by request", "none"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,22 @@ class Plan:
         How far its accounts' volumes differ (spread of their logarithms).
     days
         How long a stream of it is unless told otherwise.
+    wording
+        Whose its templates are: the campaign's; each account's, or each request's, in words of its own (short words
+        too); or there are none, and only the exercises are asked. For the narrow shape, as are the following.
+    cover
+        Share of its accounts' requests that are small talk.
+    shards
+        Parts of its accounts that have templates and topics of their own.
+    mimics
+        Its accounts look like people who chat, and talk as they do: client programs, age, plans, organisations with a
+        mail domain of their own, output limits, hours, turns.
+    organisations
+        Share of its accounts that declare an organisation.
+    idle_talk
+        Share of the stream's time after an account's first request in which it only talks.
+    ramp
+        Share of the stream's time over which its accounts rise to their full volume.
     """
 
     summary: str
@@ -55,6 +72,13 @@ class Plan:
     banned_at: float | None = None
     unevenness: float = 0.15
     days: float = 2.0
+    wording: Wording = "shared"
+    cover: float = 0.0
+    shards: int = 1
+    mimics: bool = False
+    organisations: float = 0.35
+    idle_talk: float = 0.0
+    ramp: float = 0.0
 
 
 SCENARIOS: dict[str, Plan] = {
@@ -171,6 +195,11 @@ def hide(world: World, plan: Plan, honest: int, campaign: str) -> None:
             label = Label(plan.shape, campaign, harvest=True, pool=number)
             account = _member(world, plan, kit, writers[(number - 1) * size + i], label)
             account.begin, account.end = world.at(starts), world.at(last)
+            account.ramp_s = plan.ramp * world.days * DAY_S
+            if plan.cover or plan.idle_talk:
+                talk = Talker(rnd, chat(Voice(rnd, topics_of(rnd, 3), part=rnd.uniform(0.15, 0.4)), rnd))
+                harvests = account.begin + plan.idle_talk * world.days * DAY_S
+                account.writer = Either(rnd, talk, account.writer, 1 - plan.cover, harvests)
             world.accounts.append(account)
 
 
@@ -196,14 +225,27 @@ def _writers(world: World, plan: Plan, count: int) -> list[Writer]:
             proxies = people.clients(rnd, [people.LIBRARIES[0]], "US", rnd.randrange(4, 30))
             writers.append(Injected(rnd, Crowd(rnd, crowd, agents, proxies), sub_prompt, rnd.uniform(0.05, 0.5)))
         return writers
-    templates = [harvest_template(rnd) for _ in range(plan.templates)]
-    exercises = Exercises(rnd, topics_of(rnd, 4))
-    return [Harvest(rnd, templates, exercises) for _ in range(count)]
+    shards = [(_templates(rnd, plan), Exercises(rnd, topics_of(rnd, 4))) for _ in range(plan.shards)]
+    turns = 2.5 if plan.mimics else 1.0
+    made: list[Writer] = []
+    for me in range(count):
+        templates, exercises = shards[me % len(shards)]
+        own = [spun(template, rnd) for template in templates] if plan.wording == "by account" else templates
+        made.append(Harvest(rnd, own, exercises, turns))
+    return made
+
+
+def _templates(rnd: random.Random, plan: Plan) -> list[str]:
+    if plan.wording == "none":
+        return ["{slot}"]
+    return [harvest_template(rnd) if plan.wording == "shared" else reworded(rnd) for _ in range(plan.templates)]
 
 
 def _member(world: World, plan: Plan, kit: Kit, writer: Writer, label: Label) -> Account:
     """One account: on the pool's kit, or with nothing in common with the others."""
     rnd = world.rnd
+    if plan.mimics:
+        return _customer(world, plan, writer, label)
     on_kit = rnd.random() < plan.shared
     tier = rnd.choices(("free", "pro", "team", "business"), (15, 60, 20, 5))[0]
     if on_kit:
@@ -224,11 +266,35 @@ def _member(world: World, plan: Plan, kit: Kit, writer: Writer, label: Label) ->
         people.facts(rnd, created, tier, mail=mail, paid_by=paid_by),
         world.start,
         world.end,
-        people.organisation(rnd)[0] if rnd.random() < 0.35 else None,
+        people.organisation(rnd)[0] if rnd.random() < plan.organisations else None,
         models=MODELS[:1],
         max_tokens=(4096,) if rnd.random() < 0.7 else (4096, 8192),
         temperature=rnd.choice((0.6, 0.7, 1.0)),
         shows_talks=plan.shape != "narrow" or rnd.random() < 0.5,
         rotates=True,
         refused=0.02,
+    )
+
+
+def _customer(world: World, plan: Plan, writer: Writer, label: Label) -> Account:
+    """One account that looks like a person who chats."""
+    rnd, where = world.rnd, people.country(world.rnd)
+    org, mail = people.organisation(rnd) if rnd.random() < plan.organisations else (None, None)
+    agent = rnd.choice(people.BROWSERS if rnd.random() < 0.7 else people.LIBRARIES)
+    return Account(
+        world.new_id(),
+        label,
+        writer,
+        plan.per_day * rnd.lognormvariate(0, plan.unevenness),
+        plan.rhythm,
+        people.COUNTRIES[where][0],
+        people.clients(rnd, [agent], where, rnd.choice((1, 1, 2, 2, 3, 6))),
+        people.facts(rnd, world.long_ago(), rnd.choices(("free", "pro", "team"), (55, 37, 8))[0], mail=mail),
+        world.start,
+        world.end,
+        org,
+        models=MODELS[:1],
+        max_tokens=(rnd.choice(LIMITS[2:]), rnd.choice(LIMITS[2:])),
+        temperature=rnd.choice((0.0, 0.2, 0.7, 1.0)),
+        shows_talks=rnd.random() < 0.85,
     )

@@ -26,7 +26,10 @@ class Label(NamedTuple):
 
 @dataclass(slots=True)
 class Account:
-    """One account. Times in seconds UTC; `visits` are requests on top of its rhythm."""
+    """One account. Times in seconds UTC; `visits` are requests on top of its rhythm.
+
+    It grows to its full volume over the first `ramp_s` seconds.
+    """
 
     account_id: str
     label: Label
@@ -47,13 +50,17 @@ class Account:
     rotates: bool = False
     refused: float = 0.008
     visits: list[float] = field(default_factory=list)
+    ramp_s: float = 0.0
     requests: int = 0
 
     def times(self, rnd: random.Random, day: float) -> list[float]:
         """Return when it asks on the day that begins at `day`."""
         if day >= self.end or day + DAY_S <= self.begin:
             return []
-        made = [day + at for at in arrivals(rnd, self.per_day, self.rhythm, self.shift)]
+        per_day = self.per_day
+        if self.ramp_s:
+            per_day *= min(1.0, max(0.0, day + DAY_S - self.begin) / self.ramp_s)
+        made = [day + at for at in arrivals(rnd, per_day, self.rhythm, self.shift)]
         made += [at for at in self.visits if day <= at < day + DAY_S]
         return [at for at in made if self.begin <= at < self.end]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from stream_guard.events import Client
-from stream_guard.simulate.text import Codebase, Exercises, Voice
+from stream_guard.simulate.text import Codebase, Exercises, Voice, spun
 
 TALK_GAP_S = 2400.0
 """Silence that ends a talk."""
@@ -211,19 +211,26 @@ class Crowd:
 
 
 class Harvest:
-    """A campaign's own requests: one template of a few times a slot, single turns, long answers."""
+    """A campaign's own requests: one template of a few times a slot, long answers, talks of `turns` on average.
 
-    __slots__ = ("_exercises", "_rnd", "_templates")
+    The wording of a template with {alternatives|other alternatives} is chosen at each request.
+    """
 
-    def __init__(self, rnd: random.Random, templates: Sequence[str], exercises: Exercises) -> None:
-        self._rnd, self._templates, self._exercises = rnd, templates, exercises
+    __slots__ = ("_exercises", "_rnd", "_talk", "_templates", "_turn", "_turns")
+
+    def __init__(self, rnd: random.Random, templates: Sequence[str], exercises: Exercises, turns: float = 1.0) -> None:
+        self._rnd, self._templates, self._exercises, self._turns = rnd, templates, exercises, turns
+        self._talk, self._turn = "", 0
 
     def ask(self, ts: float) -> Ask:  # noqa: ARG002 - a writer may not care when it is asked
         """Fill the slot of one template."""
         rnd = self._rnd
         template = self._templates[int(rnd.random() * len(self._templates))]
-        prompt = template.replace("{slot}", self._exercises.request())
-        return Ask(prompt, None, length(rnd, 1400), conversation_id=conversation(rnd), harvest=True)
+        prompt = spun(template, rnd).replace("{slot}", self._exercises.request())
+        answer, goes_on = length(rnd, 1400), self._turns > 1 and rnd.random() > 1 / self._turns
+        self._turn = self._turn + 1 if goes_on and self._talk else 0
+        self._talk = self._talk if self._turn else conversation(rnd)
+        return Ask(prompt, None, answer, self._turn, self._talk, history_tokens=1500 * self._turn, harvest=True)
 
 
 class Injected:

@@ -19,6 +19,7 @@ EDITIONS = 4
 """Editions of each topic that honest writers draw from."""
 
 _SLOT = re.compile(r"\{(\w+)\}")
+_ALTERNATIVES = re.compile(r"\{([^{}]*\|[^{}]*)\}")
 
 
 def name(rnd: random.Random) -> str:
@@ -279,6 +280,20 @@ def harvest_template(rnd: random.Random) -> str:
     lead = rnd.choice(words.LEADS).replace("{field}", rnd.choice(words.FIELDS))
     elicitation = rnd.choice(words.ELICITATIONS).replace("{tag}", tag)
     return f"{lead} {elicitation} {rnd.choice(words.FORMATS)}\n\n{rnd.choice(words.LABELS)} {{slot}}"
+
+
+def reworded(rnd: random.Random) -> str:
+    """Return a template with a `{slot}` whose wording `spun` has yet to choose: {this|that}."""
+    return rnd.choice(words.REWORDED).replace("{field}", "{" + "|".join(words.FIELDS) + "}")
+
+
+def spun(text: str, rnd: random.Random) -> str:
+    """Return a text with each of its {alternatives|other alternatives} chosen; a text without any as it is.
+
+    >>> spun("{Hello|Hi}, {slot}", random.Random(1))
+    'Hello, {slot}'
+    """
+    return _ALTERNATIVES.sub(lambda match: rnd.choice(match[1].split("|")), text)
 
 
 class Exercises:

@@ -349,6 +349,21 @@ EXERCISES = _listed(
     "Party A sold a {a} {n} to {name}; on day {count} it began to {v}. Which remedies follow, and for how much of {count2}? | "
     "Find all integers k below {count} for which {count2}k + {count3} is a {n} number in the sense of {name}."
 )
+REWORDED = (
+    "{You are|Act as|Be|Speak as|Take the part of} {an expert|a master|a veteran|a top hand|one who knows all} in {field}{.|, please.|; be exact.| and be frank.} "
+    "{Please |Now |Next, |To begin, |}{write down|set out|lay open|put on the page|spell out} {all|each|every one} {of your thoughts|of the steps|of the ideas|of what you weigh} "
+    "{before|until|and only then} {you give|you name|you offer|you state} {a result|an answer|the outcome|what you found}{.|: do not skip a thing.|; leave none out.|, dead ends too.} "
+    "{At the end|Last|To close|When done}, {state|print|say|show} {the answer|the result|what holds|the outcome} {by itself|on its own|alone|in one line}. "
+    "{Here is|This is|Take|Now for|Look at} {the task|the case|the item|the riddle|it}: {slot}",
+    "{Help me|I want|I need|Let us|I try to} {see|learn|grasp|follow|get} how {an expert|a pro|a tutor|somebody able} {in|of|from} {field} {would|may|might|could} {work|reason|think|go} "
+    "{on this|here|about it|it through}. {Go slow|Step by step|Bit by bit|One move at a time|In small bites}{, and|; also|. And} {show|tell|reveal|note} "
+    "{what you try|each idea|any doubt|every check|all you rule out}, {not just|not only|more than|beyond} {the end|the last line|what is right|a bare result}. "
+    "{Be long|Do not be brief|No short cuts|Take your time|As much as it takes}. {slot} {Thanks|Thank you|Cheers|Go|Over to you}{.|!|}",
+    "{slot} {I am unsure|No idea|I got lost|I am stuck|It beats me}{.|, so|:} {could you|can you|would you|will you|please} {walk me|talk me|lead me|guide me} "
+    "{through|along|over} {your|the whole|a full|the inner} {line of thought|chain of ideas|train of reasons|argument}, {as it comes|raw|unedited|in the order you had it}, "
+    "{like|as|the way} {a teacher|an old hand|a colleague|someone} {in|of|good at} {field} {does|would|might}{?|, then|:} {sum up|finish|end|wrap up} {with|by|using} {one|a|the} {line|phrase|number|word}.",
+)
+"""Templates with alternatives: no two drawings have many words in a row in common, short words included."""
 LABELS = ("Task:", "Item:", "Problem:", "Input:", "Exercise:", "Question:")
 TAGS = ("trace", "workings", "full_steps", "thoughts_log", "derivation", "scratchpad")
 INJECTIONS = (
