@@ -25,16 +25,19 @@ SIGHTING = np.dtype(
         ("harness", "u4"), ("limit", "u4"), ("model", "u2"), ("flags", "u1"), ("marks", "u1"),
     ]
 )  # fmt: skip
-"""One request. In a report `account` and `system` are places in its lists; in the window they are the population's rows."""
+"""One request. In a report `account` and `system` are places in its lists; in the window they are the population's rows.
+`ip` is 24 bits of the hash of its network (a /24, of IPv6 a /64) and 8 of the address; 0 of `agent`, `ip`, `harness` and
+`limit` is that it did not say; `marks` are those of the prompt and the system text (`sketch`)."""
 
 FACTS = np.dtype(
     [
         ("created_at", "f8"), ("first_ts", "f8"), ("last_ts", "f8"), ("org", "u4"), ("mail", "u4"), ("payment", "u4"), ("requests", "u4"),
-        ("entitlement", "f4"), ("tokens_day", "f4"), ("day", "f4"), ("risk", "f4"), ("tier", "u1"), ("pathway", "u1"), ("public_mail", "u1"),
-        ("flags", "u1"),
+        ("entitlement", "f4"), ("tokens_day", "f4"), ("day", "f4"), ("tier", "u1"), ("pathway", "u1"), ("public_mail", "u1"),
+        ("flatness", "u1"), ("head_start", "u1"), ("addresses", "u1"),
     ]
 )  # fmt: skip
-"""What is known of an account: hashes are 0 where unknown; `day` and `tokens_day` are decayed counts of a day."""
+"""What is known of an account: hashes are 0 where unknown; `day` and `tokens_day` are decayed counts of a day; `flatness` and
+`head_start` are those signals in percent, `addresses` the signal as it is, each at most 255."""
 
 TIERS = ("", "free", "pro", "team", "business", "enterprise")
 """Known plans, the small ones first; `tier` is a place in here, 0 for any other."""

@@ -33,6 +33,7 @@ from stream_guard.events import (
     RequestEvent,
 )
 from stream_guard.policy import Alerts, Assessment, Policy
+from stream_guard.signals import BY_NAME
 from stream_guard.sketch import FINGERPRINTS, hashes
 
 STEP_EVENTS, STEP_S = 512, 300.0
@@ -40,6 +41,8 @@ LIVE_S = 15.0
 """Seconds after which an open step closes when time goes on without requests."""
 DUE_FIRST, DUE_GROWTH = 8, 1.4
 SOLO_HELD = 10_000
+TOLD_SIGNALS = {"flatness": 100.0, "head_start": 100.0, "addresses": 1.0}
+"""Signals that the population half is told of each account, and by what they are multiplied to fit a byte."""
 ITEMS_AN_EVENT = 64
 """Reasoning items of one request that are looked at."""
 
@@ -232,6 +235,8 @@ class AccountHalf:
         ):
             facts[name] = state[name]
         facts["public_mail"] = (state["flags"] & PUBLIC_MAIL) > 0
+        for name, scale in TOLD_SIGNALS.items():
+            facts[name] = np.clip(np.rint(scale * BY_NAME[name].read(state)), 0, 255)
         systems, local = np.unique(seen["system"], return_inverse=True)
         prints = (
             np.stack([self._pending_systems[h] for h in systems.tolist()])
