@@ -135,11 +135,11 @@ def run(plan: Plan, seed: int, honest: int = HONEST) -> Result:
 
 def table(names: Sequence[str], results: Sequence[Result]) -> str:
     """Return the results as a table in Markdown."""
-    lines = [
-        "| strategy | what is done | accounts | payments | domains | days | 1,000 tokens an exchange | wanted "
-        "| before slowed | got | requests until slowed | linked | honest acted on |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    columns = (
+        "strategy", "what is done", "accounts", "payments", "domains", "days", "1,000 tokens an exchange", "wanted",
+        "before slowed", "got", "requests until slowed", "linked", "honest acted on",
+    )  # fmt: skip
+    lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     for name, r in zip(names, results, strict=True):
         first = "-" if r.first_throttle is None else f"{r.first_throttle:.1f}"
         lines.append(
