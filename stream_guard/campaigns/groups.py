@@ -125,7 +125,7 @@ def form(window: Window, accounts_min: int = ACCOUNTS_MIN) -> Carried:
     keys, kmv = window.keys, window.kmv
     slots = np.flatnonzero((keys != 0) & (kmv[:, accounts_min - 1] != _EMPTY))
     slots = slots[spread(kmv[slots]) <= max(EVERYBODY * len(window.rows), KMV)]
-    slots = slots[np.lexsort((window.first_ts[slots], kmv[slots, 1], kmv[slots, 0]))]
+    slots = slots[np.lexsort((window.promoted.first_ts[slots], kmv[slots, 1], kmv[slots, 0]))]
     group_of, sizes, leaders = (
         np.full(len(keys), -1, np.int32),
         np.zeros(len(slots), np.int32),

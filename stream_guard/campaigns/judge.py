@@ -89,18 +89,12 @@ class Look(NamedTuple):
 
     window: Window
     held: NDArray[np.void]  # SIGHTING, in the order of the ring
-    totals: NDArray[np.int64]  # by account: its sightings
-    rank: NDArray[np.int64]  # by sighting: how many of its account came before it
+    totals: NDArray[np.int32]  # by account: its sightings
 
     @classmethod
     def over(cls, window: Window) -> "Look":
         """Look over a window as it is now."""
-        held = window.held()
-        order = np.lexsort((held["ts"], held["account"]))
-        own = held["account"][order]
-        rank = np.empty(len(held), np.int64)
-        rank[order] = np.arange(len(held)) - np.searchsorted(own, own)
-        return cls(window, held, np.bincount(held["account"], minlength=len(window.names)), rank)
+        return cls(window, window.held(), window.totals[: len(window.names)])
 
 
 def vouched(facts: NDArray[np.void]) -> NDArray[np.bool_]:
@@ -190,7 +184,7 @@ def measure(look: Look, pairs: Pairs, prints: NDArray[np.int64], count: int) -> 
     created = f["created_at"] > 0
     first_ts = np.minimum.reduceat(seen("ts"), starts).astype(float)
     age = np.maximum(first_ts - f["created_at"], 0) / DAY
-    earlier = np.minimum.reduceat(look.rank[pairs.sighting], starts)
+    earlier = np.minimum.reduceat(look.window.rank(pairs.sighting), starts)
     volume = np.log1p(totals.astype(float))
     volume_mean = mean(volume)[cluster]
     entitled = (f["entitlement"] > 0) & (f["tokens_day"] > 0)

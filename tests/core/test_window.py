@@ -203,7 +203,7 @@ def test_a_ring_of_another_size_keeps_the_newest(saved, size):
 
 
 @pytest.mark.parametrize(
-    "broken", [{"sightings": b"1"}, {"kmv": b"1"}, {"names": 3}, {"systems": ["x"]}, {"taken": None}]
+    "broken", [{"sightings": b"1"}, {"promoted": [b"1"] * 6}, {"names": 3}, {"systems": ["x"]}, {"taken": None}]
 )
 def test_a_state_that_does_not_fit_is_refused(broken):
     with pytest.raises(SnapshotError, match="window"):
