@@ -15,7 +15,7 @@ import re
 from base64 import b64encode
 from codecs import getincrementaldecoder
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
@@ -136,6 +136,17 @@ def dead_letter(
     except UnicodeDecodeError:
         return DeadLetter(reason, source, b64encode(kept).decode(), partition, offset, "base64", size)
     return DeadLetter(reason, source, text, partition, offset, "utf8", size)
+
+
+def moment(ts: float) -> str:
+    """Return a time, in seconds since 1970, as people read it.
+
+    Examples
+    --------
+    >>> moment(1_780_272_061.5)
+    '2026-06-01 00:01 UTC'
+    """
+    return f"{datetime.fromtimestamp(ts, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _depth(payload: bytes) -> int:

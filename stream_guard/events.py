@@ -129,10 +129,11 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One thing that joins the accounts of a campaign, that a person can check.
+    """One thing that joins the accounts of a campaign or tells them from others, that a person can check.
 
-    `kind` is one of template, skeleton, twin, infrastructure, reasoning, injection, succession; `accounts` counts the
-    members that show it; `example_accounts` names a handful.
+    `kind` is a word of `campaigns.evidence`, or the signal of a campaign of one; `accounts` counts the members that show
+    it; `inference` is false for what was counted and true for what was concluded; `since` is the date that it is about,
+    if it is about one; `example_accounts` names a handful.
     """
 
     kind: str
@@ -142,10 +143,32 @@ class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
     usual: float = 0.0
     inference: bool = False
     example_accounts: tuple[str, ...] = ()
+    since: float | None = None
+
+
+class Member(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An account of a campaign: linked at `since` by evidence of this `kind`.
+
+    `share` of its requests carry the campaign, as far as they were seen: the first at `first_seen`, the last at
+    `last_seen`. `pool` is 2 where it took over from accounts that fell silent, 3 where it took over from those.
+    """
+
+    account_id: str
+    since: float
+    kind: str
+    share: float
+    first_seen: float
+    last_seen: float
+    pool: int = 1
 
 
 class Campaign(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A change of a campaign: accounts that belong to it from `ts` on, and those that no longer do."""
+    """A change of a campaign: accounts that belong to it from `ts` on, those that no longer do, or news about it.
+
+    `exchanges` counts the requests of its accounts that carry it, `share` how much that is of all that they send; of
+    accounts that send much a sample is looked at, so both are estimates. `members` are the `accounts`, each with when and
+    why it was linked. `parent_ids` are the campaigns that it came out of: merged into it, split, or succeeded.
+    """
 
     campaign_id: str
     ts: float
@@ -160,10 +183,18 @@ class Campaign(msgspec.Struct, frozen=True, omit_defaults=True):
     parent_ids: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     indicators: tuple[str, ...] = ()
+    atlas: tuple[str, ...] = ()
+    share: float = 1.0
+    members: tuple[Member, ...] = ()
+    summary: str = ""
+    clears_when: str = ""
 
 
 class Alert(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A notice for people. `atlas` holds MITRE ATLAS ids, `indicators` those of AA26-251A."""
+    """A notice for people. `atlas` holds MITRE ATLAS ids, `indicators` those of AA26-251A.
+
+    `reasons` say of each whether it was counted or concluded; `example_accounts` names a handful to look at.
+    """
 
     alert_id: str
     ts: float
@@ -177,6 +208,7 @@ class Alert(msgspec.Struct, frozen=True, omit_defaults=True):
     indicators: tuple[str, ...] = ()
     clears_when: str = ""
     links: tuple[str, ...] = ()
+    example_accounts: tuple[str, ...] = ()
 
 
 class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -256,3 +288,4 @@ class CampaignView(msgspec.Struct, frozen=True):
     campaign: Campaign
     accounts: tuple[str, ...]
     growth: tuple[tuple[float, int], ...] = ()
+    members: tuple[Member, ...] = ()

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from stream_guard.campaigns import groups, judge
 from stream_guard.campaigns.groups import Carried
 from stream_guard.campaigns.judge import Look
+from stream_guard.campaigns.live import Live
 from stream_guard.campaigns.settings import LinkSettings
 from stream_guard.campaigns.teaching import KNOWN, Taught
 from stream_guard.campaigns.twins import Twins
@@ -45,18 +46,6 @@ class Cluster:
     sightings: NDArray[np.int64]
     shape: str = "narrow"
     measured: NDArray[np.float64] = field(default_factory=lambda: judge.USUAL)  # not shrunk: what is told
-
-
-@dataclass(slots=True, eq=False)
-class Live:
-    """A campaign as it lives on between passes."""
-
-    campaign_id: str
-    first_seen: float
-    members: dict[int, float] = field(default_factory=dict)
-    prints: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(0, np.uint32))
-    score: float = 0.0
-    ended: bool = False
 
 
 class Scene(NamedTuple):

@@ -1,25 +1,29 @@
-"""Campaigns as they live: an id that stays as they grow, members that come and go, merges.
+"""Campaigns as they live: an id that stays as they grow, members that come and go, merges, splits, successors.
 
 The clusters of a pass are matched with the campaigns known by shared members and shared fingerprints. What a campaign
 was convicted of is remembered: a later account needs one such request, where the first ones needed many.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_guard.campaigns import judge
-from stream_guard.campaigns.linking import Cluster, Linker, Live, campaign_id
+from stream_guard.campaigns.evidence import DATED, Around, Case, told
+from stream_guard.campaigns.linking import Cluster, Linker, campaign_id
+from stream_guard.campaigns.live import Live, Membership
 from stream_guard.campaigns.reasoning import ReasoningJoin
 from stream_guard.campaigns.settings import LinkSettings
 from stream_guard.campaigns.teaching import Label, Words
-from stream_guard.campaigns.twins import ALIKE, Twins
+from stream_guard.campaigns.twins import Twins
 from stream_guard.campaigns.window import Window
+from stream_guard.codecs import moment
 from stream_guard.errors import SnapshotError
-from stream_guard.events import Campaign, CampaignView, Evidence, Shape
+from stream_guard.events import Campaign, CampaignView, Evidence, Release, Shape
 
 SAME = 0.3
 """Share of members or fingerprints in common from which a cluster is a known campaign."""
@@ -27,11 +31,13 @@ PRINTS_MAX = 4096
 GROWTH_MAX = 512
 VIEWS_MAX = 10_000
 """Campaigns that are told of; beyond it the oldest that have ended are forgotten."""
-EXAMPLES = 5
-TELLING = 0.05
-"""How far above the usual a share is that is told as evidence."""
+ENDED_MAX = 256
+"""Campaigns that have ended whose fingerprints are remembered, so that a successor is known as one."""
+MODELS_MAX = 5
 TWINS_EVERY = 4
 """Looks at the window for one at the twins, which costs more and changes more slowly."""
+TELL_EVERY_S = 600.0
+"""How often the evidence of a campaign is looked at whose members stay the same."""
 JOINED_MIN = 3
 """Accounts that reasoning items join from which they are a campaign."""
 BYSTANDER_RISK = 0.6
@@ -39,29 +45,37 @@ VOUCHED_MAX = 0.4
 """Share of vouched members from which being vouched for says nothing."""
 LITTLE, MUCH = 0.5, 0.8
 """Shares of the median coverage below which a member carries little of a campaign, and little for one vouched for."""
+GONE_REQUESTS = 5.0
+"""Requests that would have carried the campaign, at a member's usual share, had it not stopped."""
+APART_EVERY_S, APART_LOOKS, APART_OVERLAP = 21_600.0, 3, 0.05
+"""How often it is asked whether a campaign is more than one; how many answers in a row split it; what share of accounts its
+parts may have in common."""
+RELEASES_MAX, BANS_MAX = 64, 100_000
 DAY = 86_400.0
 
-FACTS_IN_WORDS = {
-    "single_turn": "of their requests open a conversation that is not gone on with",
-    "top_limit": "of their requests have the one same output limit",
-    "top_model": "of their requests ask for the one same model",
-    "small_plan": "of the accounts are on a small plan",
-    "independent": "of the accounts share no organisation with another one",
-    "mostly": "of the accounts do hardly anything else",
-}
-"""Features that are shares, as a person reads them in evidence."""
+KIND_OF = {"narrow": "template", "twin": "twin", "relay": "injection", "joined": "reasoning"}
+"""The shape of a cluster -> the kind of evidence that links its members."""
 
 
 class Registry:
-    """All campaigns of the population."""
+    """All campaigns of the population.
 
-    def __init__(self, settings: LinkSettings) -> None:
+    `describe` says of a record what is said of every campaign (indicators, a text for people) before it goes out.
+    """
+
+    def __init__(
+        self, settings: LinkSettings, describe: Callable[[Campaign], Campaign] = lambda campaign: campaign
+    ) -> None:
         self.settings = settings
         self.linker = Linker(settings)
         self.live: list[Live] = []
+        self.ended: list[Live] = []
         self.views: dict[str, CampaignView] = {}
         self.passes = 0
         self.words = Words()
+        self._describe = describe
+        self._releases: list[Release] = []
+        self._bans: dict[str, float] = {}
 
     def hear(
         self, campaign_id: str, label: Label, window: Window, ts: float
@@ -77,7 +91,19 @@ class Registry:
             self.words.clear(campaign_id, campaign.prints, campaign.members, ts)
             changes += self._end(campaign, window, ts)
             self.live.remove(campaign)
+        if label == "benign":
+            self.ended = [campaign for campaign in self.ended if campaign.campaign_id != campaign_id]
         return self.words.lesson(campaign_id, label), changes
+
+    def released(self, release: Release) -> None:
+        """Take note of a new model."""
+        self._releases = [*self._releases, release][-RELEASES_MAX:]
+
+    def acted_on(self, account_id: str, ts: float) -> None:
+        """Take note that somebody else has acted on an account."""
+        self._bans.setdefault(account_id, ts)
+        if len(self._bans) > BANS_MAX:
+            del self._bans[next(iter(self._bans))]
 
     def forget(self, rows: Collection[int]) -> None:
         """Forget accounts that the window has forgotten; none of them is a member."""
@@ -88,7 +114,8 @@ class Registry:
         alive = self.live
         idle_ts = ts - self.settings.idle_days * DAY
         changes: list[Campaign] = []
-        taken: dict[str, Live] = {}
+        taken: dict[str, tuple[Live, list[Cluster]]] = {}
+        news: dict[str, tuple[list[int], list[Live]]] = {}
         self.passes += 1
         alike = twins if self.passes % TWINS_EVERY == 0 else None
         for cluster in [*self._joined(joins), *self.linker.clusters(window, alive, alike, self.words.taught)]:
@@ -99,33 +126,35 @@ class Registry:
                 continue
             if not mine and self.words.excuses(cluster.members.tolist(), ts):
                 continue
-            if mine and mine[0].campaign_id in taken:
-                self._join(mine[0], cluster)
-                changes += self._record(mine[0], cluster, window, ts, ())
-                continue
+            campaign = mine[0] if mine else self._begun(cluster, window)
             if not mine:
-                seen = window.held()["ts"][cluster.sightings]
-                first = float(seen.min()) if len(seen) else float(window.facts["first_ts"][cluster.members].min())
-                campaign = Live(campaign_id(first, [window.names[m] for m in cluster.members.tolist()]), first)
                 alive.append(campaign)
-            else:
-                campaign = mine[0]
-            parents = [other for other in mine[1:] if other.campaign_id not in taken]
-            for other in parents:
-                cluster.prints = np.union1d(cluster.prints, other.prints)
-            taken[campaign.campaign_id] = campaign
-            if cluster.shape in ("narrow", "twin"):  # the others have judges of their own
-                self.words.judged(campaign.campaign_id, cluster.features)
-            self._join(campaign, cluster)
-            changes += self._record(campaign, cluster, window, ts, parents)
+            if campaign.campaign_id not in taken:
+                taken[campaign.campaign_id] = campaign, []
+                news[campaign.campaign_id] = [], []
+                parents = [other for other in mine[1:] if other.campaign_id not in taken]
+                for other in parents:
+                    cluster.prints = np.union1d(cluster.prints, other.prints)
+                    news[campaign.campaign_id][0].extend(self._inherit(campaign, other))
+                    alive.remove(other)
+                news[campaign.campaign_id][1].extend(parents)
+                if cluster.shape in ("narrow", "twin"):  # the others have judges of their own
+                    self.words.judged(campaign.campaign_id, cluster.features)
+            taken[campaign.campaign_id][1].append(cluster)
+            news[campaign.campaign_id][0].extend(self._join(campaign, cluster, window, ts, known=bool(mine)))
+        around = Around(window, self.rows(), ts, self._releases, self._bans, joins.crossings)
+        for campaign, clusters in taken.values():
+            added, parents = news[campaign.campaign_id]
+            changes += self._tell(campaign, clusters, added, parents, around)
             for other in parents:  # after that, so that nobody is free in between
                 changes += self._end(other, window, ts)
-                alive.remove(other)
+        changes += self._split(alive, window, ts)
         for campaign in alive:
-            gone = [m for m in campaign.members if window.facts["last_ts"][m] < idle_ts]
+            gone = self._gone(campaign, campaign.campaign_id in taken, window, ts)
             if gone:
                 changes += self._leave(campaign, gone, window, ts)
-        self.live = [campaign for campaign in alive if not campaign.ended]
+        self.ended = [*self.ended, *(campaign for campaign in alive if not campaign.members)][-ENDED_MAX:]
+        self.live = [campaign for campaign in alive if campaign.members]
         self._forget_ended()
         return changes
 
@@ -168,147 +197,186 @@ class Registry:
         for campaign in alive:
             both = len(members & campaign.members.keys())
             share = both / max(1, min(len(members), len(campaign.members)))
-            prints = np.isin(cluster.prints, campaign.prints).mean() if len(cluster.prints) else 0.0
+            prints = _shared(cluster.prints, campaign.prints)
             if share >= SAME or prints >= SAME:
                 found.append((max(share, prints), -campaign.first_seen, campaign))
         return [campaign for _, _, campaign in sorted(found, key=lambda f: f[:2], reverse=True)]
 
-    def _join(self, campaign: Live, cluster: Cluster) -> None:
+    def _begun(self, cluster: Cluster, window: Window) -> Live:
+        """Return a new campaign: the successor of one that has ended, if it has that one's text."""
+        seen = window.held()["ts"][cluster.sightings]
+        first = float(seen.min()) if len(seen) else float(window.facts["first_ts"][cluster.members].min())
+        campaign = Live(campaign_id(first, [window.names[m] for m in cluster.members.tolist()]), first)
+        like = [(_shared(cluster.prints, other.prints), other.last_ts, other) for other in self.ended]
+        best = max(like, key=lambda found: found[:2], default=None)
+        if best is not None and best[0] >= SAME:
+            campaign.parents = (best[2].campaign_id,)
+            name, silent = best[2].campaign_id, moment(best[2].last_ts)
+            said = (
+                f"its text is that of {name}, not seen since {silent}; it comes from other accounts since {moment(first)}",
+                f"it is the successor of {name}",
+            )
+            campaign.past["succession"] = tuple(
+                Evidence("succession", text, len(cluster.members), round(best[0], 4), inference=concluded, since=first)
+                for text, concluded in zip(said, (False, True), strict=True)
+            )
+        return campaign
+
+    def _join(self, campaign: Live, cluster: Cluster, window: Window, ts: float, *, known: bool) -> list[int]:
+        """Take up what a cluster says of a campaign; returns who is new in it."""
         fresh = cluster.prints[~np.isin(cluster.prints, campaign.prints)]
         campaign.prints = np.concatenate([campaign.prints, fresh])[-PRINTS_MAX:]
         campaign.score = max(cluster.score, 0.5 * campaign.score)
+        first, last = _carried_from(cluster, window)
+        kind, added = KIND_OF.get(cluster.shape, cluster.shape), []
+        for m, share, carried, begin, end in zip(
+            cluster.members.tolist(), cluster.coverage.tolist(), cluster.carried.tolist(), first, last, strict=True
+        ):
+            member = campaign.members.get(m)
+            if member is None:
+                why = "payment" if kind == "template" and carried == 1 and not known else kind
+                campaign.members[m] = Membership(ts, why, share, carried, begin, end)
+                added.append(m)
+            else:
+                member.share, member.carried = share, max(member.carried, carried)
+                member.first_ts, member.last_ts = min(member.first_ts, begin), max(member.last_ts, end)
+        return added
 
-    def _record(
-        self, campaign: Live, cluster: Cluster, window: Window, ts: float, parents: Sequence[Live]
+    def _inherit(self, campaign: Live, other: Live) -> list[int]:
+        """Take over the members of a campaign that turns out to be this one; returns who is new in it."""
+        added = [m for m in other.members if m not in campaign.members]
+        campaign.members.update((m, replace(other.members[m])) for m in added)
+        return added
+
+    def _tell(
+        self, campaign: Live, clusters: list[Cluster], added: list[int], parents: list[Live], around: Around
     ) -> list[Campaign]:
-        """Note who is new in a campaign and return the record of it, if there is any change."""
-        belonging = {m: share for parent in parents for m, share in parent.members.items()}
-        belonging.update(zip(cluster.members.tolist(), cluster.coverage.tolist(), strict=True))
-        added = [m for m in belonging if m not in campaign.members]
-        for m, share in belonging.items():
-            campaign.members[m] = share
-        if not added and not parents:
+        """Return the record of a campaign, if its members or what can be said of it have changed."""
+        if not added and not parents and around.ts - campaign.told_ts < TELL_EVERY_S:
             return []
-        merged = tuple(parent.campaign_id for parent in parents)
-        return [self._write(campaign, added, (), window, ts, merged, self._evidence(cluster, window), cluster)]
+        campaign.told_ts = around.ts
+        campaign.parents = tuple(dict.fromkeys((*campaign.parents, *(parent.campaign_id for parent in parents))))
+        evidence = self._evidence(Case(campaign, clusters, around, self.words.weights, self.settings.convict))
+        before = self.views.get(campaign.campaign_id)
+        known = {e.kind for e in before.campaign.evidence} if before else set()
+        news = added or parents or any(e.kind not in known for e in evidence)
+        record = self._write(campaign, added, (), around.window, around.ts, evidence, clusters)
+        return [record] if news else []
+
+    def _evidence(self, case: Case) -> tuple[Evidence, ...]:
+        """Return what is said of a campaign now, and what was said of a date."""
+        found, past = told(case), case.campaign.past
+        for kind in DATED:
+            dated = tuple(e for e in found if e.kind == kind)
+            if dated:
+                past[kind] = dated
+        kept = [e for kind, dated in past.items() if kind not in {e.kind for e in found} for e in dated]
+        return tuple(sorted((*found, *kept), key=lambda e: e.inference))
+
+    def _split(self, alive: list[Live], window: Window, ts: float) -> list[Campaign]:
+        """Make two campaigns of one that, as if nothing were known, would be found as two again and again."""
+        due = [
+            c for c in alive if ts - c.apart_ts >= APART_EVERY_S and len(c.members) >= 2 * self.settings.accounts_min
+        ]
+        changes: list[Campaign] = []
+        if not due:
+            return changes
+        anew = self.linker.clusters(window, [], None, self.words.taught)
+        for campaign in due:
+            campaign.apart_ts = ts
+            parts = _parts(campaign, anew, window, self.settings.accounts_min)
+            campaign.apart = campaign.apart + 1 if len(parts) > 1 else 0
+            if campaign.apart < APART_LOOKS:
+                continue
+            campaign.apart = 0
+            for part in parts[1:]:
+                changes += self._part(campaign, part, alive, window, ts)
+        return changes
+
+    def _part(self, campaign: Live, part: Cluster, alive: list[Live], window: Window, ts: float) -> list[Campaign]:
+        """Let a part of a campaign go on under an id of its own."""
+        members = [m for m in part.members.tolist() if m in campaign.members]
+        first = min(campaign.members[m].first_ts for m in members)
+        own = Live(campaign_id(first, [window.names[m] for m in members]), first, parents=(campaign.campaign_id,))
+        own.members = {m: campaign.members[m] for m in members}
+        own.prints, own.score, own.apart_ts = part.prints, part.score, ts
+        campaign.prints = campaign.prints[~np.isin(campaign.prints, part.prints)]
+        alive.append(own)
+        around = Around(window, self.rows(), ts, self._releases, self._bans)
+        return [*self._tell(own, [part], members, [], around), *self._leave(campaign, members, window, ts)]
+
+    def _gone(self, campaign: Live, carried: bool, window: Window, ts: float) -> list[int]:
+        """Return the members that leave: not seen for long, or seen for long without what they were linked by.
+
+        The second only while the campaign itself is seen (`carried`): else it may be the window that has forgotten.
+        """
+        rows = np.fromiter(campaign.members, np.int64, len(campaign.members))
+        active = window.facts["last_ts"][rows]
+        idle = active < ts - self.settings.idle_days * DAY
+        gone: list[int] = rows[idle].tolist()
+        if not carried:
+            return gone
+        last = np.array([campaign.members[row].last_ts for row in rows.tolist()])
+        quiet = rows[~idle & (active - last >= self.settings.gone_days * DAY)]
+        if not len(quiet):
+            return gone
+        held = window.held()
+        for row in quiet.tolist():
+            member = campaign.members[row]
+            own = np.flatnonzero((held["account"] == row) & (held["ts"] > member.last_ts))
+            shown = np.isin(held["prints"][own], campaign.prints).sum(axis=1)
+            shown += np.isin(window.system_prints[held["system"][own]], campaign.prints).sum(axis=1)
+            carrying = held["ts"][own[shown >= 2]]
+            if len(carrying):
+                member.last_ts = float(carrying.max())
+            elif len(own) * member.share >= GONE_REQUESTS:
+                gone.append(row)
+        return gone
 
     def _leave(self, campaign: Live, gone: list[int], window: Window, ts: float) -> list[Campaign]:
+        """Let members go and return the record of it."""
+        campaign.last_ts = max(campaign.members[m].last_ts for m in campaign.members)
         for m in gone:
             del campaign.members[m]
-        campaign.ended = not campaign.members
-        return [self._write(campaign, [], tuple(gone), window, ts, (), None, None)]
+        return [self._write(campaign, [], tuple(gone), window, ts, None, None)]
 
     def _end(self, campaign: Live, window: Window, ts: float) -> list[Campaign]:
         return self._leave(campaign, list(campaign.members), window, ts)
 
     def _write(
-        self, campaign: Live, added: list[int], removed: tuple[int, ...], window: Window, ts: float, parents: tuple[str, ...],
-        evidence: tuple[Evidence, ...] | None, cluster: Cluster | None,
+        self, campaign: Live, added: list[int], removed: tuple[int, ...], window: Window, ts: float,
+        evidence: tuple[Evidence, ...] | None, clusters: list[Cluster] | None,
     ) -> Campaign:  # fmt: skip
         before = self.views.get(campaign.campaign_id)
-        names = window.names
-        members = list(campaign.members)
-        shape: Shape = (
-            "relay"
-            if cluster is not None and cluster.shape == "relay"
-            else before.campaign.shape
-            if before
-            else "narrow"
-        )
+        names, rows = window.names, np.fromiter(campaign.members, np.int64, len(campaign.members))
+        requests = window.facts["requests"][rows].astype(float)
+        carried = float(requests @ np.array([of.share for of in campaign.members.values()])) if len(rows) else 0.0
+        shape: Shape = before.campaign.shape if before else "narrow"
+        if any(cluster.shape == "relay" for cluster in clusters or ()):
+            shape = "relay"
         record = Campaign(
             campaign_id=campaign.campaign_id,
             ts=ts,
             accounts=tuple(names[m] for m in added),
-            size=len(members),
+            size=len(rows),
             risk=round(float(1 / (1 + np.exp(-(campaign.score - self.settings.suspect)))), 4),
             shape=shape,
-            exchanges=int(window.facts["requests"][members].sum()) if members else 0,
+            exchanges=round(carried),
             first_seen=campaign.first_seen,
             evidence=evidence if evidence is not None else before.campaign.evidence if before else (),
             removed=tuple(names[m] for m in removed),
-            parent_ids=parents or (before.campaign.parent_ids if before else ()),
-            models=self._models(cluster, window) if cluster is not None else before.campaign.models if before else (),
+            parent_ids=campaign.parents,
+            models=_models(clusters, window) if clusters else before.campaign.models if before else (),
+            share=round(carried / float(requests.sum()), 4) if carried else 0.0,
+            members=tuple(campaign.member(m, names[m]) for m in added),
         )
-        growth = (*(before.growth if before else ()), (ts, len(members)))[-GROWTH_MAX:]
-        self.views[campaign.campaign_id] = CampaignView(record, tuple(names[m] for m in members), growth)
+        record = self._describe(record)
+        growth = before.growth if before else ()
+        if not growth or growth[-1][1] != len(rows):
+            growth = (*growth, (ts, len(rows)))[-GROWTH_MAX:]
+        members = tuple(campaign.member(m, names[m]) for m in campaign.members)
+        self.views[campaign.campaign_id] = CampaignView(record, tuple(m.account_id for m in members), growth, members)
         return record
-
-    def _models(self, cluster: Cluster, window: Window) -> tuple[str, ...]:
-        codes, n = np.unique(window.held()["model"][cluster.sightings], return_counts=True)
-        return tuple(
-            window.models[int(code)] for code in codes[np.argsort(-n)][:EXAMPLES].tolist() if int(code) in window.models
-        )
-
-    def _evidence(self, cluster: Cluster, window: Window) -> tuple[Evidence, ...]:
-        """Say what joins the accounts: counted facts first, then what the judge concludes."""
-        examples = tuple(
-            window.names[m] for m in cluster.members[np.argsort(-cluster.carried, kind="stable")][:EXAMPLES].tolist()
-        )
-        n = len(cluster.members)
-        if cluster.shape == "joined":
-            text = f"{n} accounts of no common organisation send back reasoning items of each other's conversations"
-            return (
-                Evidence("reasoning", text, n, float(cluster.carried.mean()), 0.0, example_accounts=examples),
-                *self._infrastructure(cluster, window),
-            )
-        out = [
-            Evidence("twin", f"{n} accounts ask alike, though they share no text", n, ALIKE, 0.0, True, examples)
-            if cluster.shape == "twin"
-            else Evidence(
-                "template",
-                f"{n} accounts share {len(cluster.prints)} text fingerprints; "
-                f"they are in {cluster.coverage.mean():.0%} of these accounts' requests",
-                n, round(float(cluster.coverage.mean()), 4), round(float(cluster.usual[judge.FEATURES.index("coverage")]), 4), False, examples,
-            )
-        ]  # fmt: skip
-        parts = judge.contributions(cluster.features, self.words.weights)
-        values = dict(zip(judge.FEATURES, cluster.measured.tolist(), strict=True))
-        usuals = dict(zip(judge.FEATURES, cluster.usual.tolist(), strict=True))
-        telling = [name for name in FACTS_IN_WORDS if parts[name] > 0 and values[name] > usuals[name] + TELLING]
-        for name in sorted(telling, key=lambda name: -parts[name])[:4]:
-            value, usual = values[name], usuals[name]
-            out.append(
-                Evidence(
-                    "behaviour",
-                    f"{value:.0%} {FACTS_IN_WORDS[name]} (usual in crowds: {usual:.0%})",
-                    n,
-                    round(value, 4),
-                    round(usual, 4),
-                )
-            )
-        out += self._infrastructure(cluster, window)
-        out.append(
-            Evidence(
-                "judgement",
-                f"as a whole {cluster.score:.1f} in log odds from an honest crowd",
-                n,
-                round(cluster.score, 3),
-                self.settings.convict,
-                True,
-            )
-        )
-        return tuple(out)
-
-    def _infrastructure(self, cluster: Cluster, window: Window) -> list[Evidence]:
-        """Count members that share a means of payment with another member: severity, never a reason to accuse."""
-        payment = window.facts["payment"][cluster.members]
-        _, inverse, n = np.unique(payment, return_inverse=True, return_counts=True)
-        shared = (n[inverse] > 1) & (payment != 0)
-        if not shared.any():
-            return []
-        who = cluster.members[shared]
-        examples = tuple(window.names[m] for m in who[:EXAMPLES].tolist())
-        return [
-            Evidence(
-                "infrastructure",
-                f"{len(who)} of them pay by means that another member uses too",
-                len(who),
-                len(who) / len(payment),
-                0.0,
-                False,
-                examples,
-            )
-        ]
 
     def risks(self, campaign: Campaign, window: Window) -> dict[str, float]:
         """Return the risk, 0..1, of each account that a record adds.
@@ -323,7 +391,7 @@ class Registry:
         vouched = judge.vouched(window.facts[rows])
         if vouched.mean() > VOUCHED_MAX:  # an organisation says nothing here
             vouched[:] = False
-        coverage = np.fromiter(live.members.values(), np.float64, len(rows))
+        coverage = np.array([of.share for of in live.members.values()])
         little = coverage < np.where(vouched, MUCH, LITTLE) * np.median(coverage)
         bystander = dict(zip(rows.tolist(), little.tolist(), strict=True))
         return {
@@ -333,38 +401,80 @@ class Registry:
 
     def dump(self) -> dict[str, object]:
         """Return the state as plain values for a snapshot."""
-        live = [
-            [
-                c.campaign_id,
-                c.first_seen,
-                [[int(m), s] for m, s in c.members.items()],
-                c.prints.tobytes(),
-                c.score,
-                c.ended,
-            ]
-            for c in self.live
-        ]
-        return {"live": live, "views": list(self.views.values()), "passes": self.passes, "words": self.words.dump()}
+        return {
+            "live": [campaign.dump() for campaign in self.live],
+            "ended": [campaign.dump() for campaign in self.ended],
+            "views": list(self.views.values()),
+            "passes": self.passes,
+            "words": self.words.dump(),
+            "releases": self._releases,
+            "bans": self._bans,
+        }
 
-    def load(self, live: list[Any], views: list[CampaignView], passes: int, words: dict[str, Any]) -> None:
+    def load(self, saved: dict[str, Any]) -> None:
         """Take up what `dump` gave. Raises SnapshotError."""
-        self.passes = passes
-        self.words.load(words)
         try:
-            self.live = [
-                Live(
-                    str(i),
-                    float(first),
-                    {int(m): float(s) for m, s in members},
-                    np.frombuffer(prints, np.uint32).copy(),
-                    float(score),
-                    ended=bool(ended),
-                )
-                for i, first, members, prints, score, ended in live
-            ]
-        except (TypeError, ValueError) as error:
+            self.passes = int(saved["passes"])
+            self.live = [Live.load(one) for one in saved["live"]]
+            self.ended = [Live.load(one) for one in saved["ended"]]
+            views = msgspec.convert(saved["views"], list[CampaignView])
+            self._releases = msgspec.convert(saved["releases"], list[Release])
+            self._bans = msgspec.convert(saved["bans"], dict[str, float])
+            self.words.load(saved["words"])
+        except (KeyError, TypeError, ValueError) as error:
             raise SnapshotError(f"campaign state does not fit: {error}") from error
         self.views = {view.campaign.campaign_id: view for view in views}
+
+
+def _shared(prints: NDArray[np.uint32], known: NDArray[np.uint32]) -> float:
+    """Return the share of `prints` that is among `known`."""
+    return float(np.isin(prints, known).mean()) if len(prints) else 0.0
+
+
+def _carried_from(cluster: Cluster, window: Window) -> tuple[list[float], list[float]]:
+    """Return when each member was first and last seen to carry a cluster, as far as the window reaches."""
+    facts = window.facts[cluster.members]
+    if not len(cluster.sightings):  # reasoning items join for good
+        return facts["first_ts"].tolist(), facts["last_ts"].tolist()
+    seen = window.held()[cluster.sightings]
+    size = len(window.names)
+    first, last = np.full(size, np.inf), np.full(size, -np.inf)
+    np.minimum.at(first, seen["account"], seen["ts"].astype(float))
+    np.maximum.at(last, seen["account"], seen["ts"].astype(float))
+    first, last = first[cluster.members], last[cluster.members]
+    known = np.isfinite(first)
+    return np.where(known, first, facts["first_ts"]).tolist(), np.where(known, last, facts["last_ts"]).tolist()
+
+
+def _models(clusters: Sequence[Cluster], window: Window) -> tuple[str, ...]:
+    """Return the names of the models that a campaign asks most."""
+    seen = np.concatenate([cluster.sightings for cluster in clusters]).astype(np.int64)
+    codes, n = np.unique(window.held()["model"][seen], return_counts=True)
+    codes = codes[np.argsort(-n, kind="stable")][:MODELS_MAX]
+    return tuple(window.models[code] for code in codes.tolist() if code in window.models)
+
+
+def _parts(campaign: Live, anew: Iterable[Cluster], window: Window, accounts_min: int) -> list[Cluster]:
+    """Return the clusters that a campaign would be if nothing were known of it, the largest first, each apart from all others."""
+    mine = campaign.members.keys()
+    inside = [c for c in anew if len(mine & set(c.members.tolist())) >= max(accounts_min, 0.8 * len(c.members))]
+    parts: list[Cluster] = []
+    for cluster in sorted(inside, key=lambda c: -len(c.members)):
+        joins = [part for part in parts if not _apart(part, cluster, window)]
+        if len(joins) > 1:
+            return []  # it holds the others together
+        if not joins:
+            parts.append(cluster)
+    return parts
+
+
+def _apart(one: Cluster, two: Cluster, window: Window) -> bool:
+    """Say whether two clusters have next to no account, no text and no means of payment in common."""
+    both = np.intersect1d(one.members, two.members)
+    if len(both) > APART_OVERLAP * min(len(one.members), len(two.members)) or np.isin(one.prints, two.prints).any():
+        return False
+    paid = [window.facts["payment"][c.members[~np.isin(c.members, both)]] for c in (one, two)]
+    return not np.isin(paid[0][paid[0] != 0], paid[1]).any()
 
 
 def _awake(cluster: Cluster, window: Window, idle_ts: float) -> Cluster:

@@ -43,6 +43,8 @@ class LinkSettings(Settings):
     """Seconds after which what has come is looked at even if it is little, in quiet times."""
     idle_days: float = 14.0
     """A member that was not seen for so long leaves; a campaign without members ends."""
+    gone_days: float = Field(default=3.0, gt=0, le=366)
+    """A member that goes on sending leaves after so long without anything that carries the campaign."""
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> "LinkSettings":

@@ -29,6 +29,7 @@ from stream_guard.events import (
     Enforcement,
     Evidence,
     Feedback,
+    Member,
     Reason,
     RequestEvent,
 )
@@ -294,10 +295,12 @@ class AccountHalf:
         campaign = Campaign(
             "ca_" + hashlib.blake2b(f"solo {name}".encode(), digest_size=8).hexdigest(), decision.ts, (name,), 1, decision.risk, "solo",
             int(state["requests"]), float(state["first_ts"]), evidence,
+            members=(Member(name, decision.ts, "solo", 1.0, float(state["first_ts"]), float(state["last_ts"])),),
         )  # fmt: skip
+        campaign = self._alerts.describe(campaign)
         if len(self._solo) >= SOLO_HELD:
             del self._solo[next(iter(self._solo))]
-        self._solo[campaign.campaign_id] = CampaignView(campaign, (name,), ((decision.ts, 1),))
+        self._solo[campaign.campaign_id] = CampaignView(campaign, (name,), ((decision.ts, 1),), campaign.members)
         return campaign
 
     def _forget(self, decision: Decision) -> None:

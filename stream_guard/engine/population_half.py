@@ -17,7 +17,7 @@ from stream_guard.engine.state import seal, unseal
 from stream_guard.engine.teaching import ClusterTeacher
 from stream_guard.engine.verdicts import Verdict, pack_verdict
 from stream_guard.errors import SnapshotError
-from stream_guard.events import Campaign, CampaignView, Feedback, Reason
+from stream_guard.events import Campaign, CampaignView, Enforcement, Feedback, Reason, Release
 from stream_guard.policy import Alerts
 
 REPORTS_PATIENCE = 8
@@ -34,11 +34,11 @@ class PopulationHalf:
         self.settings = settings or EngineSettings()
         linking = self.settings.linking
         self._window = Window(linking)
-        self._registry = Registry(linking)
         self._teacher = ClusterTeacher(linking.convict)
         self._joins = ReasoningJoin(linking.items_max)
         self._twins = Twins(linking.accounts_max)
         self._alerts = Alerts(self.settings.alerts)
+        self._registry = Registry(linking, self._alerts.describe)
         self._heard: dict[int, tuple[int, float]] = {}  # partition -> serial and time of its last report
         self._fresh = 0
         self._time = EventClock(self.settings.ahead_max_s, REPORTS_PATIENCE)
@@ -105,8 +105,16 @@ class PopulationHalf:
         return out
 
     def learn(self, lesson: Lesson) -> Outcome:
-        """Take one record from outside: an analyst's word on a campaign teaches the judge, and may end it."""
+        """Take one record from outside.
+
+        An analyst's word on a campaign teaches the judge, and may end it; releases and what others did about accounts
+        are what campaigns are told by that change models or accounts after it.
+        """
         out = Outcome()
+        if isinstance(lesson, Release):
+            self._registry.released(lesson)
+        elif isinstance(lesson, Enforcement):
+            self._registry.acted_on(lesson.account_id, lesson.ts)
         if isinstance(lesson, Feedback) and lesson.campaign_id is not None:
             now = self._time.now or lesson.ts
             features, changes = self._registry.hear(lesson.campaign_id, lesson.label, self._window, now)
@@ -152,13 +160,7 @@ class PopulationHalf:
         saved = unseal(state, "population half")
         try:
             self._window.load(saved["window"])
-            registry = saved["registry"]
-            self._registry.load(
-                registry["live"],
-                msgspec.convert(registry["views"], list[CampaignView]),
-                registry["passes"],
-                registry["words"],
-            )
+            self._registry.load(saved["registry"])
             self._teacher.restore(saved["teacher"])
             self._registry.words.weights = self._teacher.weights
             self._joins.load(saved["joins"])

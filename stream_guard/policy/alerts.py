@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from pydantic import Field
 
+from stream_guard.codecs import moment
 from stream_guard.errors import SnapshotError
 from stream_guard.events import Alert, Campaign, Decision, Reason, Severity
 from stream_guard.policy.wording import BUDGET, digest
@@ -21,6 +22,9 @@ ATLAS = MappingProxyType(
     }
 )
 """MITRE ATLAS techniques that alerts name."""
+
+ATLAS_ONE = ("AML.T0024.002", "AML.T0040")
+ATLAS_FEW = (*ATLAS_ONE, "AML.T0021")
 
 INDICATORS = MappingProxyType(
     {
@@ -53,6 +57,7 @@ SPEAKING = MappingProxyType(
         "succession": "AA26-251A.8",
         "new_model": "AA26-251A.9",
         "refusals": "AA26-251A.10",
+        "probing": "AA26-251A.10",
         "probe_set": "AA26-251A.10",
     }
 )
@@ -60,7 +65,7 @@ SPEAKING = MappingProxyType(
 
 STATE_VERSION = 1
 RANK: dict[Severity, int] = {"info": 0, "warning": 1, "critical": 2}
-TOLD_REASONS = 3
+TOLD_REASONS, TOLD_FACTS, EXAMPLES = 3, 6, 5
 DONE = MappingProxyType(
     {
         "watch": "is watched",
@@ -117,31 +122,40 @@ class Alerts:
             reasons=decision.reasons,
             account_id=decision.account_id,
             campaign_id=decision.campaign_id,
-            atlas=("AML.T0024.002", "AML.T0040"),
+            atlas=ATLAS_ONE,
             indicators=spoken_of((r.signal for r in decision.reasons), indicators),
             clears_when=decision.clears_when,
         )
 
     def of_campaign(self, campaign: Campaign) -> Alert | None:
         """Return the alert that a campaign deserves, or None if it was told already."""
-        large = campaign.size >= self.settings.critical_accounts
-        what = f"Campaign {campaign.campaign_id} ({campaign.shape}, risk {campaign.risk:.2f})"
-        size = f"{campaign.size:,} accounts, {campaign.exchanges:,} exchanges since it was first seen"
-        evidence = "; ".join(e.text for e in campaign.evidence[:TOLD_REASONS])
+        if not campaign.size:
+            return None
+        succeeds = any(e.kind == "succession" for e in campaign.evidence)
+        campaign = self.describe(campaign)
         return self._tell(
-            kind="campaign",
-            subject=campaign.campaign_id,
-            severity="critical" if large else "warning",
+            kind="succession" if succeeds else "campaign",
+            subject=f"{campaign.campaign_id}{' and its successors' if succeeds else ''}",
+            severity="critical" if campaign.size >= self.settings.critical_accounts else "warning",
             ts=campaign.ts,
-            summary=f"{what}: {size}{': ' + evidence if evidence else ''}.",
+            summary=campaign.summary,
             reasons=_reasons(campaign),
             campaign_id=campaign.campaign_id,
-            atlas=tuple(ATLAS) if large else ("AML.T0024.002", "AML.T0040", "AML.T0021"),
-            indicators=spoken_of((campaign.shape, *(e.kind for e in campaign.evidence)), campaign.indicators),
-            clears_when="Clears when its accounts no longer share this evidence, or an analyst says that it is benign.",
+            atlas=campaign.atlas,
+            indicators=campaign.indicators,
+            clears_when=campaign.clears_when,
+            example_accounts=_examples(campaign),
         )
 
     def of_drift(self, signal: str, ts: float, before: float, after: float, unit: str = "") -> Alert | None:
+    def describe(self, campaign: Campaign) -> Campaign:
+        """Return the record with what is said of every campaign: ATLAS and AA26-251A ids, a text, what would clear it."""
+        many = campaign.size >= self.settings.critical_accounts
+        atlas = tuple(ATLAS) if many else ATLAS_FEW if campaign.size > 1 else ATLAS_ONE
+        indicators = spoken_of((campaign.shape, *(e.kind for e in campaign.evidence)), campaign.indicators)
+        told = msgspec.structs.replace(campaign, atlas=atlas, indicators=indicators, clears_when=_clearing(campaign))
+        return msgspec.structs.replace(told, summary=_account_of(told))
+
         """Return the alert that a drift of the population deserves, or None if it was told already."""
         text = f"mean of {signal} went from {before:.3g} to {after:.3g} {unit}".rstrip()
         return self._tell(
@@ -182,7 +196,7 @@ class Alerts:
 
     def _severity(self, decision: Decision) -> Severity:
         if decision.action == "watch":
-            return "info"
+            return "warning" if any(reason.signal == BUDGET for reason in decision.reasons) else "info"
         urgent = decision.action == "suspend" or decision.risk >= self.settings.critical_risk
         return "critical" if urgent else "warning"
 
@@ -203,6 +217,7 @@ class Alerts:
     ) -> Alert | None:
         if not self._is_news(subject, severity, ts):
             return None
+        example_accounts: tuple[str, ...] = (),
         return Alert(
             alert_id=digest("al", kind, subject, self._state.period, severity),
             ts=ts,
@@ -221,6 +236,7 @@ class Alerts:
         )
 
     def _is_news(self, subject: str, severity: Severity, ts: float) -> bool:
+            example_accounts=example_accounts or ((account_id,) if account_id else ()),
         state = self._state
         if (period := int(ts // self.settings.period_s)) > state.period:
             state.period, state.told = period, {}
@@ -251,13 +267,61 @@ def _sentence(decision: Decision) -> str:
         done += f" to {decision.limit_rpm:g} requests a minute"
     if decision.shadow:
         done += " in shadow (nothing is done)"
-    why = "; ".join(_phrase(reason) for reason in decision.reasons[:TOLD_REASONS])
+    counted = "; ".join(_phrase(reason) for reason in decision.reasons[:TOLD_REASONS] if not reason.inference)
+    concluded = "; ".join(_phrase(reason) for reason in decision.reasons[:TOLD_REASONS] if reason.inference)
+    why = ". Concluded: ".join(part for part in (counted, concluded) if part) if counted else f"concluded: {concluded}"
     return f"Account {decision.account_id} {done}, risk {decision.risk:.2f}: {why}."
 
 
 def _phrase(reason: Reason) -> str:
     said = f" ({reason.text})" if reason.text else ""
     unit = f" {reason.unit}" if reason.unit else ""
+def _account_of(campaign: Campaign) -> str:
+    """Return a campaign as an analyst would read it aloud: what it is, what was counted, what is concluded from it."""
+    c = campaign
+    who = f"{c.size:,} accounts act as one" if c.size != 1 else "One account harvests by itself"
+    known = f"{c.campaign_id}, {c.shape}, risk {c.risk:.2f}, first seen {moment(c.first_seen)}"
+    sent = (
+        f"At least {c.exchanges:,} requests carry it" if c.shape != "solo" else f"It has sent {c.exchanges:,} requests"
+    )
+    sent += f", {c.share:.0%} of what they send" if c.size > 1 else ""
+    sent += f", to {', '.join(c.models)}" if c.models else ""
+    out = [f"{who} ({known}).", f"{sent}."]
+    for intro, concluded, most in (("Counted", False, TOLD_FACTS), ("Concluded", True, TOLD_REASONS)):
+        texts = [e.text for e in c.evidence if e.inference is concluded and e.text]
+        more = f"; and {len(texts) - most} more" if len(texts) > most else ""
+        if texts:
+            out.append(f"{intro}: {'; '.join(texts[:most])}{more}.")
+    if c.indicators:
+        out.append(f"Speaks of: {', '.join(f'{INDICATORS[i]} ({i})' for i in c.indicators)}.")
+    if c.size > 1 and (examples := _examples(c)):
+        out.append(f"For example {', '.join(examples)}.")
+    return " ".join(out)
+
+
+def _examples(campaign: Campaign) -> tuple[str, ...]:
+    """Return a handful of its accounts: those that its evidence names first."""
+    named = [name for e in campaign.evidence for name in e.example_accounts]
+    return tuple(dict.fromkeys((*named, *campaign.accounts)))[:EXAMPLES]
+
+
+def _clearing(campaign: Campaign) -> str:
+    """Return a sentence that says what would end a campaign."""
+    if campaign.shape == "solo":
+        return "Clears when its use is usual for its plan until the decision expires, or an analyst says that it is benign."
+    kinds = {e.kind for e in campaign.evidence}
+    if "reasoning" in kinds:
+        what = "sends neither its text nor reasoning items of the others' conversations"
+    elif "twin" in kinds and not kinds & {"template", "injection"}:
+        what = "no longer asks as the others do"
+    else:
+        what = "goes on without its text"
+    return (
+        f"An account leaves when it {what} for days, or is not seen for weeks; the campaign ends with its last account, or when an "
+        "analyst says that it is benign."
+    )
+
+
     return f"{reason.signal} {reason.observed:.3g}{unit} where {reason.usual:.3g} is usual, {reason.share:.0%}{said}"
 
 

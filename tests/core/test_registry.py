@@ -80,7 +80,8 @@ def test_who_pays_by_the_same_means_joins_with_one_request():
         gang(["stranger"], ONE, requests=1, payment=9),
     )
     assert set(record.accounts) == {*names("g", 12), "payer"}
-    assert "13 of them pay by means that another member uses too" in [e.text for e in record.evidence]
+    assert "13 of them pay by means that another member uses too (1 in all, used by 1 other account)" in [e.text for e in record.evidence]
+    assert {m.kind for m in record.members if m.account_id == "payer"} == {"payment"}
 
 
 def test_two_campaigns_are_two():
@@ -160,7 +161,7 @@ def test_evidence_can_be_checked():
     (record,) = of.take(gang(names("g", 12), ONE, payment=77))
     kinds = [e.kind for e in record.evidence]
     assert kinds[0] == "template"
-    assert {"template", "behaviour", "infrastructure", "judgement"} == set(kinds)
+    assert {"template", "behaviour", "infrastructure", "judgement"} < set(kinds)
     for evidence in record.evidence:
         assert evidence.text
         assert 0 < evidence.accounts <= 12
@@ -205,7 +206,7 @@ def test_what_is_loaded_goes_on_as_what_was_dumped():
     of = merged()[0]
     saved = msgspec.msgpack.decode(msgspec.msgpack.encode(of.registry.dump()))
     other = Registry(SETTINGS)
-    other.load(saved["live"], msgspec.convert(saved["views"], list[CampaignView]), saved["passes"], saved["words"])
+    other.load(saved)
     assert other.dump() == of.registry.dump()
     of.window.take(gang(names("late", 3), ONE, T0 + DAY))
     for registry in (other, of.registry):
@@ -215,7 +216,7 @@ def test_what_is_loaded_goes_on_as_what_was_dumped():
 
 def test_a_state_that_does_not_fit_is_refused():
     with pytest.raises(SnapshotError, match="campaign state"):
-        Registry(SETTINGS).load([[1, 2]], [], 0, Words().dump())
+        Registry(SETTINGS).load(Registry(SETTINGS).dump() | {"live": [[1, 2]]})
 
 
 def test_what_has_ended_is_forgotten_in_the_end():

@@ -20,7 +20,11 @@ def decision(action="throttle", ts=T0, risk=0.9, account="a", campaign=None, rea
 
 
 def campaign(size=6, ts=T0, name="ca_1", **more):
-    evidence = (Evidence("template", "all ask the same", size, 0.9), Evidence("reasoning", "items copied", 2, 1.0))
+    evidence = (
+        Evidence("template", "all ask the same", size, 0.9, example_accounts=("a2",)),
+        Evidence("reasoning", "items copied", 2, 1.0),
+        Evidence("judgement", "one hand", size, 7.0, inference=True),
+    )
     return Campaign(name, ts, ("a",), size, 0.9, "narrow", 1200, T0, evidence, **more)
 
 
@@ -103,10 +107,11 @@ def test_shadow_is_said():
 
 
 def test_a_campaign_says_how_many_and_why():
-    alert = Alerts().of_campaign(campaign(40, indicators=("AA26-251A.9",)))
+    alert = Alerts().of_campaign(campaign(40, indicators=("AA26-251A.9",), models=("large-4",), share=0.75))
     assert alert.summary == (
-        "Campaign ca_1 (narrow, risk 0.90): 40 accounts, 1,200 exchanges since it was first seen: "
-        "all ask the same; items copied."
+        "40 accounts act as one (ca_1, narrow, risk 0.90, first seen 2024-10-04 00:00 UTC). At least 1,200 requests carry it, 75% of what "
+        "they send, to large-4. Counted: all ask the same; items copied. Concluded: one hand. Speaks of: reasoning elicitation "
+        "(AA26-251A.7), a new model within 24 hours (AA26-251A.9). For example a2, a."
     )
     assert alert.indicators == ("AA26-251A.7", "AA26-251A.9")
     assert alert.atlas == tuple(ATLAS)
