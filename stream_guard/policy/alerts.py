@@ -147,7 +147,6 @@ class Alerts:
             example_accounts=_examples(campaign),
         )
 
-    def of_drift(self, signal: str, ts: float, before: float, after: float, unit: str = "") -> Alert | None:
     def describe(self, campaign: Campaign) -> Campaign:
         """Return the record with what is said of every campaign: ATLAS and AA26-251A ids, a text, what would clear it."""
         many = campaign.size >= self.settings.critical_accounts
@@ -156,6 +155,7 @@ class Alerts:
         told = msgspec.structs.replace(campaign, atlas=atlas, indicators=indicators, clears_when=_clearing(campaign))
         return msgspec.structs.replace(told, summary=_account_of(told))
 
+    def of_drift(self, signal: str, ts: float, before: float, after: float, unit: str = "") -> Alert | None:
         """Return the alert that a drift of the population deserves, or None if it was told already."""
         text = f"mean of {signal} went from {before:.3g} to {after:.3g} {unit}".rstrip()
         return self._tell(
@@ -196,7 +196,7 @@ class Alerts:
 
     def _severity(self, decision: Decision) -> Severity:
         if decision.action == "watch":
-            return "warning" if any(reason.signal == BUDGET for reason in decision.reasons) else "info"
+            return "info"
         urgent = decision.action == "suspend" or decision.risk >= self.settings.critical_risk
         return "critical" if urgent else "warning"
 
@@ -214,10 +214,10 @@ class Alerts:
         atlas: tuple[str, ...] = (),
         indicators: tuple[str, ...] = (),
         clears_when: str = "",
+        example_accounts: tuple[str, ...] = (),
     ) -> Alert | None:
         if not self._is_news(subject, severity, ts):
             return None
-        example_accounts: tuple[str, ...] = (),
         return Alert(
             alert_id=digest("al", kind, subject, self._state.period, severity),
             ts=ts,
@@ -233,10 +233,10 @@ class Alerts:
             links=tuple(
                 f"/v1/{path}/{name}" for path, name in (("accounts", account_id), ("campaigns", campaign_id)) if name
             ),
+            example_accounts=example_accounts or ((account_id,) if account_id else ()),
         )
 
     def _is_news(self, subject: str, severity: Severity, ts: float) -> bool:
-            example_accounts=example_accounts or ((account_id,) if account_id else ()),
         state = self._state
         if (period := int(ts // self.settings.period_s)) > state.period:
             state.period, state.told = period, {}
@@ -273,9 +273,6 @@ def _sentence(decision: Decision) -> str:
     return f"Account {decision.account_id} {done}, risk {decision.risk:.2f}: {why}."
 
 
-def _phrase(reason: Reason) -> str:
-    said = f" ({reason.text})" if reason.text else ""
-    unit = f" {reason.unit}" if reason.unit else ""
 def _account_of(campaign: Campaign) -> str:
     """Return a campaign as an analyst would read it aloud: what it is, what was counted, what is concluded from it."""
     c = campaign
@@ -322,6 +319,9 @@ def _clearing(campaign: Campaign) -> str:
     )
 
 
+def _phrase(reason: Reason) -> str:
+    said = f" ({reason.text})" if reason.text else ""
+    unit = f" {reason.unit}" if reason.unit else ""
     return f"{reason.signal} {reason.observed:.3g}{unit} where {reason.usual:.3g} is usual, {reason.share:.0%}{said}"
 
 
