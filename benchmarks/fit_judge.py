@@ -8,7 +8,7 @@ without any; each stream weighs the same, its honest clusters twice its campaign
 accounts. Relays are left out, as they have a judge of their own.
 
 Printed are the weights, and what the fit is worth on what it has not seen: without each scenario, without the campaigns
-that draw on each prompt set, without each kind of honest account. `--write` puts the weights into the judge's source.
+that draw on each prompt set, without each kind of honest account, without each feature. `--write` puts the weights into the judge's source.
 """
 
 import argparse
@@ -201,7 +201,9 @@ def extract(stream: Path, cached: Path, *, anew: bool) -> str:
         for name, c in about["campaigns"].items()
     }
     moment = np.repeat(list(found), [len(m.accounts) for m in found.values()])
-    columns = {name: np.concatenate([getattr(m, name) for m in found.values()]) for name in Moment._fields}
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(m, name) for m in found.values()]) for name in Moment._fields
+    }
     told = {
         "digest": digest(),
         "names": list(judge.FEATURES),
@@ -236,8 +238,9 @@ class Clusters(NamedTuple):
 def load(paths: list[Path]) -> Clusters:
     """Read what `extract` wrote. Clusters of mixed company, single customers and relays are left out."""
     parts: dict[str, list[Any]] = {}
-    medians, trust, scenario, campaigns = [], [], [], []
-    moment_of = []
+    medians: list[list[float]] = []
+    trust, scenario, moment_of = [], [], []
+    campaigns: list[dict[str, Any]] = []
     for number, path in enumerate(paths):
         with np.load(path) as held:
             c = {name: held[name] for name in held.files}
@@ -332,6 +335,7 @@ class Figures:
     campaigns: int
     found: int
     requests: float  # an account until the first cluster above the bar, median over the campaigns found
+    best: float  # of a campaign's clusters, median over the campaigns
     honest: int
     above: int
     streams: int  # those with an honest cluster above the bar
@@ -345,12 +349,14 @@ class Figures:
         guilty = among & c.guilty
         over = guilty & c.trimmed & (score >= BAR)
         first = [c.requests[over & (c.campaign == k)].min() for k in np.unique(c.campaign[over])]
+        best = [score[guilty & (c.campaign == k)].max() for k in np.unique(c.campaign[guilty])]
         honest = among & ~c.guilty
         wrong = honest & (score >= BAR)
         kinds, counts = np.unique(c.kind[wrong], return_counts=True)
         return cls(
-            len(np.unique(c.campaign[guilty])), len(first), float(np.median(first)) if first else np.nan, int(honest.sum()), int(wrong.sum()),
-            len(np.unique(c.stream[wrong])), dict(zip(kinds.tolist(), counts.tolist(), strict=True)),
+            len(np.unique(c.campaign[guilty])), len(first), float(np.median(first)) if first else np.nan,
+            float(np.median(best)) if best else np.nan, int(honest.sum()), int(wrong.sum()), len(np.unique(c.stream[wrong])),
+            dict(zip(kinds.tolist(), counts.tolist(), strict=True)),
             float(score[honest].max(initial=-np.inf)),
         )  # fmt: skip
 
@@ -375,15 +381,16 @@ def study(c: Clusters, z: NDArray[np.float64], best: NDArray[np.float64], ridge:
         "campaigns",
         "found",
         "requests an account",
+        "best cluster of a campaign",
         "honest clusters",
         "above the bar",
         "in streams",
-        "highest",
+        "highest honest",
         "kinds",
     )
     yield "| " + " | ".join(head) + " |"
     yield "|" + "---|" * len(head)
-    unseen = {}
+    unseen: dict[str, NDArray[np.float64]] = {}
     for group, name, gone in [("nothing", "", np.ones(len(seen), np.bool_)), *left_out(c)]:
         if group == "nothing":
             score = seen
@@ -392,6 +399,15 @@ def study(c: Clusters, z: NDArray[np.float64], best: NDArray[np.float64], ridge:
             score = np.where(gone, z @ b, seen)
             unseen.setdefault(group, np.full(len(seen), np.nan))[gone] = score[gone]
         yield _row(f"{group} {name}".strip(), Figures.of(c, seen, gone), Figures.of(c, score, gone))
+    every = np.ones(len(seen), np.bool_)
+    for at in np.flatnonzero(best[:-1]).tolist():
+        z[:, at], kept = 0.0, z[:, at].copy()
+        yield _row(
+            f"feature {judge.FEATURES[at]}",
+            Figures.of(c, seen, every),
+            Figures.of(c, z @ fit(z, c.guilty, importance(c, every), ridge, best), every),
+        )
+        z[:, at] = kept
     for group, score in unseen.items():
         if group != "prompt set":  # a campaign draws on several
             told = np.isfinite(score)
@@ -411,6 +427,7 @@ def _row(name: str, seen: Figures, unseen: Figures) -> str:
         str(seen.campaigns),
         both("found"),
         both("requests", ".1f"),
+        both("best", ".1f"),
         str(seen.honest),
         both("above"),
         both("streams"),
