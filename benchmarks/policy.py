@@ -33,7 +33,7 @@ def microseconds(step: Callable[[Assessment], object], over: Iterable[Assessment
 
 def main() -> None:
     """Measure and print."""
-    settings = PolicySettings(min_budget=1_000_000)
+    settings = PolicySettings(solo_budget=10_000.0, min_budget=1_000_000.0)
     tracemalloc.start()
     held = Policy(settings)
     before = tracemalloc.get_traced_memory()[0]

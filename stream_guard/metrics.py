@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry, Metric, ProcessCollector
 from stream_guard import __version__
 from stream_guard.engine import Baseline, Outcome
 from stream_guard.events import Action, CampaignView, DeadLetter, RequestEvent, Severity
+from stream_guard.policy import Spending
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """What `Metrics.render` returns, as an HTTP header says it."""
@@ -123,6 +124,18 @@ BASELINE_SHIFT = Gauge(
     "stream_guard_baseline_shift",
     "How far what is usual has gone from the baseline, in its spreads (median to 10 % tail); absent until there is one.",
     ("partition", "signal"),
+)
+BUDGET_SPENT = Gauge(
+    "stream_guard_budget_spent_accounts",
+    "Honest accounts that the budget of mistakes is charged for, in its window.",
+    ("partition", "policy"),
+    unit="accounts",
+)
+BUDGET_ALLOWED = Gauge(
+    "stream_guard_budget_allowed_accounts",
+    "Honest accounts that may be charged; beyond it decisions stop and alerts go on.",
+    ("partition", "policy"),
+    unit="accounts",
 )
 HTTP_REQUESTS = Counter(
     "stream_guard_http_requests_total",
@@ -348,6 +361,16 @@ def watch_baselines(metrics: Metrics, baselines: Callable[[], Mapping[int, Mappi
 
     metrics.watch(SIGNAL_USUAL, usual)
     metrics.watch(BASELINE_SHIFT, shift)
+
+
+def watch_budgets(metrics: Metrics, budgets: Callable[[], Mapping[int, Mapping[str, Spending]]]) -> None:
+    """Export, by partition and policy, what is spent of the budgets of mistakes and what may be."""
+
+    def read(amount: Callable[[Spending], float]) -> dict[tuple[str, ...], float]:
+        return {(str(p), kind): amount(of) for p, kinds in budgets().items() for kind, of in kinds.items()}
+
+    metrics.watch(BUDGET_SPENT, lambda: read(lambda of: of.spent))
+    metrics.watch(BUDGET_ALLOWED, lambda: read(lambda of: of.allowed))
 
 
 class WebhookMetrics:

@@ -111,7 +111,11 @@ def make_service(config: Config, *, halves: Collection[Half] = _BOTH, api: bool 
         population_sinks=(*telling.sinks, _Counted(telling.metrics)),
     )
     telling.watch(
-        accounts=worker.accounts_held, backlog=worker.backlog, campaigns=worker.campaigns, baselines=worker.baselines
+        accounts=worker.accounts_held,
+        backlog=worker.backlog,
+        campaigns=worker.campaigns,
+        baselines=worker.baselines,
+        budgets=worker.budgets,
     )
     worker.services.append(_Deliveries(telling))
     if api:

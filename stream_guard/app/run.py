@@ -66,6 +66,7 @@ async def run(
         backlog=lambda: {0: service.pending},
         campaigns=service.campaigns,
         baselines=lambda: {0: engine.baseline()},
+        budgets=lambda: {0: engine.budgets()},
     )
     telling.watch_journal(directory / "journal")
     started, halt = asyncio.Event(), asyncio.Event()

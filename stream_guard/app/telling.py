@@ -14,8 +14,10 @@ from stream_guard.metrics import (
     WebhookMetrics,
     WorkerMetrics,
     watch_baselines,
+    watch_budgets,
     watch_campaigns,
 )
+from stream_guard.policy import Spending
 from stream_guard.transports.base import Sink
 from stream_guard.transports.webhooks.delivery import WebhookDelivery
 from stream_guard.transports.webhooks.outbox import WebhookOutbox
@@ -66,12 +68,14 @@ class Telling:
         backlog: Callable[[], Mapping[int, int]],
         campaigns: Callable[[], Sequence[CampaignView]],
         baselines: Callable[[], Mapping[int, Mapping[str, Baseline]]],
+        budgets: Callable[[], Mapping[int, Mapping[str, Spending]]],
     ) -> None:
-        """Export, by partition, how many accounts are held, how many events wait, what is usual; and the campaigns."""
+        """Export, by partition, accounts held, events that wait, what is usual, budgets of mistakes; and the campaigns."""
         self.metrics.watch(ACCOUNTS, lambda: {(str(number),): held for number, held in accounts().items()})
         self.metrics.watch(BACKLOG, lambda: {(str(number),): waiting for number, waiting in backlog().items()})
         watch_campaigns(self.metrics, campaigns)
         watch_baselines(self.metrics, baselines)
+        watch_budgets(self.metrics, budgets)
 
     def watch_journal(self, directory: Path) -> None:
         """Export how large the journal in a directory is."""

@@ -33,7 +33,7 @@ from stream_guard.events import (
     Reason,
     RequestEvent,
 )
-from stream_guard.policy import Alerts, Assessment, Policy
+from stream_guard.policy import Alerts, Assessment, Policy, Spending
 from stream_guard.signals import BY_NAME
 from stream_guard.sketch import FINGERPRINTS, hashes
 
@@ -41,6 +41,8 @@ STEP_EVENTS, STEP_S = 512, 300.0
 LIVE_S = 15.0
 """Seconds after which an open step closes when time goes on without requests."""
 DUE_FIRST, DUE_GROWTH = 8, 1.4
+NEAR_RISK, DUE_GROWTH_NEAR = 0.3, 1.1
+"""Risk from which an account is judged more often: it may be throttled soon."""
 SOLO_HELD = 10_000
 TOLD_SIGNALS = {"flatness": 100.0, "head_start": 100.0, "addresses": 1.0}
 """Signals that the population half is told of each account, and by what they are multiplied to fit a byte."""
@@ -196,10 +198,13 @@ class AccountHalf:
         due = touched[state["requests"][touched] >= state["due_at"][touched]]
         state["due_at"][due] = np.maximum(DUE_FIRST, (state["requests"][due] * DUE_GROWTH).astype(np.uint32) + 1)
         self._reports.append(self._report(seen, touched, due, ts))
+        quiet = max(0.0, 1.0 - self._pending_events / STEP_EVENTS)
         self._pending, self._pending_events, self._pending_systems, self._pending_items = [], 0, {}, []
         for decision in self._policy.advance(ts):
             self._forget(decision)
         risks = self._judge.assess(state[due])
+        near = due[np.array(risks[0]) >= NEAR_RISK]
+        state["due_at"][near] = (state["requests"][near] * DUE_GROWTH_NEAR).astype(np.uint32) + 1
         for row, risk, reasons in zip(due.tolist(), *risks, strict=True):
             self._decide(str(self._accounts.names[row]), risk, reasons, ts, out)
         judged = set(due.tolist())
@@ -208,7 +213,7 @@ class AccountHalf:
                 name = str(self._accounts.names[row])
                 if row not in judged and name in self._members:
                     self._decide(name, 0.0, (), ts, out)
-        drifts = self._judge.learn_one(state[due], ts)
+        drifts = self._judge.learn_one(state[due], ts, quiet)
         out.alerts += [
             alert for d in drifts if (alert := self._alerts.of_drift(d.signal, d.ts, d.before, d.after)) is not None
         ]
@@ -388,6 +393,10 @@ class AccountHalf:
     def baseline(self) -> dict[str, Baseline]:
         """Return for each signal what is usual here, and how far that has gone from the baseline."""
         return self._judge.baseline()
+
+    def budgets(self) -> dict[str, Spending]:
+        """Return what is spent of each budget of mistakes, and what may be."""
+        return self._policy.budgets(len(self._accounts))
 
     def campaigns(self) -> list[CampaignView]:
         """Return the campaigns of one account, newest first; those of several are the population half's."""

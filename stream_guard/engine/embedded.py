@@ -9,6 +9,7 @@ from stream_guard.engine.solo import Baseline
 from stream_guard.engine.state import seal, unseal
 from stream_guard.errors import SnapshotError
 from stream_guard.events import AccountView, CampaignView, Decision, RequestEvent
+from stream_guard.policy import Spending
 
 
 class Engine:
@@ -54,6 +55,10 @@ class Engine:
     def baseline(self) -> dict[str, Baseline]:
         """Return for each signal what is usual, and how far that has gone from the baseline."""
         return self._accounts.baseline()
+
+    def budgets(self) -> dict[str, Spending]:
+        """Return what is spent of each budget of mistakes, and what may be."""
+        return self._accounts.budgets()
 
     def campaigns(self) -> list[CampaignView]:
         """Return all campaigns held, newest change first."""

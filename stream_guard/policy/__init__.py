@@ -5,7 +5,17 @@
 """
 
 from stream_guard.policy.alerts import ATLAS, INDICATORS, Alerts, AlertSettings
-from stream_guard.policy.decisions import Assessment, Policy
+from stream_guard.policy.decisions import Assessment, Policy, Spending
 from stream_guard.policy.ladder import PolicySettings, Step
 
-__all__ = ["ATLAS", "INDICATORS", "AlertSettings", "Alerts", "Assessment", "Policy", "PolicySettings", "Step"]
+__all__ = [
+    "ATLAS",
+    "INDICATORS",
+    "AlertSettings",
+    "Alerts",
+    "Assessment",
+    "Policy",
+    "PolicySettings",
+    "Spending",
+    "Step",
+]

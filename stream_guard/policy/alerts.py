@@ -109,8 +109,9 @@ class Alerts:
 
         Members of a campaign are told of by the alert of the campaign, unless more than a throttle is done to them.
         """
-        if any(reason.signal == BUDGET for reason in decision.reasons):
-            return self._budget(decision)
+        spent = next((reason for reason in decision.reasons if reason.signal == BUDGET), None)
+        if spent is not None and (alert := self._budget(decision, spent)) is not None:
+            return alert
         if decision.action == "allow" or (decision.campaign_id and decision.action in ("watch", "throttle")):
             return None
         return self._tell(
@@ -181,14 +182,16 @@ class Alerts:
             raise SnapshotError(f"state of alerts in version {restored.version}, this reads {STATE_VERSION}")
         self._state = restored
 
-    def _budget(self, decision: Decision) -> Alert | None:
+    def _budget(self, decision: Decision, spent: Reason) -> Alert | None:
+        policy, whom = ("campaign", "members of campaigns") if decision.campaign_id else ("solo", "single accounts")
         return self._tell(
             kind="budget",
-            subject="budget",
+            subject=f"{policy} budget",
             severity="warning",
             ts=decision.ts,
-            summary=f"The day's budget of new actions is spent: {decision.account_id} and whoever follows are only "
-            "watched. If they are rightly accused, raise max_new_throttles_per_day or its like for campaigns.",
+            summary=f"The budget of mistakes for {whom} is spent ({spent.observed:,.3g} honest accounts of "
+            f"{spent.usual:,.3g}): {decision.account_id} and whoever follows are only watched. Say malicious or benign of "
+            f"those acted on: who is malicious is given back. Or raise {policy}_budget.",
             reasons=decision.reasons,
             account_id=decision.account_id,
             campaign_id=decision.campaign_id,
@@ -196,7 +199,7 @@ class Alerts:
 
     def _severity(self, decision: Decision) -> Severity:
         if decision.action == "watch":
-            return "info"
+            return "warning" if any(reason.signal == BUDGET for reason in decision.reasons) else "info"
         urgent = decision.action == "suspend" or decision.risk >= self.settings.critical_risk
         return "critical" if urgent else "warning"
 

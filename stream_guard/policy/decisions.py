@@ -2,19 +2,23 @@
 
 import heapq
 import math
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from stream_guard.errors import SnapshotError
 from stream_guard.events import Decision, Feedback, Reason
+from stream_guard.policy.budget import KINDS, Charge, Kind, Ledger
 from stream_guard.policy.ladder import PolicySettings, Rung, ladder
-from stream_guard.policy.wording import clearing, decision_id, fallback_reason, weightiest
+from stream_guard.policy.rarity import Peaks, Rarity
+from stream_guard.policy.wording import clearing, decision_id, fallback_reason, rarity_reason, spent_reason, weightiest
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 DAY_S = 86_400.0
 WATCH = 1
 """Level of the rung that acts on nobody; 0 is `allow`."""
+EVERYBODY = 10_000.0
+"""The budget that is none: honest accounts in 10,000."""
 WORDS_MAX = 100_000
 """Analysts' words remembered; beyond it the oldest are forgotten."""
 ROOM_SHARE = 0.01
@@ -25,8 +29,9 @@ class Assessment(msgspec.Struct, frozen=True):
     """What is thought of one account at `ts`, before anything is decided.
 
     Risks are 0..1. `campaign_risk` counts only with a `campaign_id`; None says that the account is in no campaign
-    (any more). `reasons` need no order and their shares no sum; `clears_when` is a sentence. `allowlisted` is for
-    callers who have looked up the organisation themselves; else `org_id` is compared with the allowlist.
+    (any more); `bystander` is the chance that it is an honest one of those. `reasons` need no order and their shares no
+    sum; `clears_when` is a sentence. `allowlisted` is for callers who have looked up the organisation themselves; else
+    `org_id` is compared with the allowlist.
     """
 
     account_id: str
@@ -38,6 +43,14 @@ class Assessment(msgspec.Struct, frozen=True):
     reasons: tuple[Reason, ...] = ()
     clears_when: str = ""
     allowlisted: bool = False
+    bystander: float = 0.0
+
+
+class Spending(NamedTuple):
+    """One budget of mistakes: honest accounts that are charged within the window, and how many may be."""
+
+    spent: float
+    allowed: float
 
 
 class _Held(msgspec.Struct, gc=False):
@@ -69,8 +82,8 @@ class _State(msgspec.Struct):
     accounts: dict[str, _Word] = {}
     campaigns: dict[str, _Word] = {}
     advanced_to: float = 0.0
-    day: int = 0
-    spent: dict[str, int] = {}
+    charges: dict[str, Charge] = {}
+    peaks: Peaks = msgspec.field(default_factory=Peaks)
     full_until: float = 0.0
 
 
@@ -97,7 +110,7 @@ class Policy:
         self.version = self.settings.policy_version
         self._ladder = ladder(self.settings)
         self._watch = next((rung for rung in self._ladder if rung.level == WATCH), None)
-        self._state = _State(STATE_VERSION)
+        self._use(_State(STATE_VERSION))
         self._expiries: list[tuple[float, str]] = []
 
     def __len__(self) -> int:
@@ -125,6 +138,7 @@ class Policy:
         if ts // DAY_S > state.advanced_to // DAY_S:
             self._forget_words(ts)
         state.advanced_to = max(state.advanced_to, ts)
+        self._ledger.expire(state.advanced_to)
         ended = []
         while self._expiries and self._expiries[0][0] <= ts:
             expires_at, account_id = heapq.heappop(self._expiries)
@@ -142,10 +156,12 @@ class Policy:
         out = []
         if feedback.campaign_id is not None:
             self._note(self._state.campaigns, feedback.campaign_id, feedback)
+            self._ledger.settle_campaign(feedback.campaign_id, honest=feedback.label == "benign")
             members = [a for a, held in self._state.held.items() if held.campaign_id == feedback.campaign_id]
             out += [self._reconsider(account_id, feedback, None, allowlisted=False) for account_id in members]
         if feedback.account_id is not None:
             self._note(self._state.accounts, feedback.account_id, feedback)
+            self._ledger.settle(feedback.account_id, honest=feedback.label == "benign")
             out.append(self._reconsider(feedback.account_id, feedback, org_id, allowlisted=allowlisted))
         return [decision for decision in out if decision is not None]
 
@@ -161,8 +177,21 @@ class Policy:
             raise SnapshotError(f"not the state of a policy: {error}") from None
         if restored.version != STATE_VERSION:
             raise SnapshotError(f"state of a policy in version {restored.version}, this reads {STATE_VERSION}")
-        self._state = restored
+        self._use(restored)
         self._index()
+
+    def _use(self, state: _State) -> None:
+        self._state = state
+        self._ledger = Ledger(self.settings.budget_s, state.charges)
+        self._rarity = Rarity(self.settings.budget_s, state.peaks)
+
+    def budgets(self, accounts_known: int) -> dict[str, Spending]:
+        """Return what is spent of each budget of mistakes, and what may be with so many accounts known."""
+        return {kind: Spending(self._ledger.spent(kind), self._allowed(kind, accounts_known)) for kind in KINDS}
+
+    def honest_in_10k(self, solo_risk: float, accounts_known: int) -> float:
+        """Return how many honest accounts in 10,000 are expected to reach a risk by themselves within the window."""
+        return self._rarity.in_10k(solo_risk, accounts_known)
 
     def _decide(self, a: Assessment, accounts_known: int, *, budgeted: bool) -> Decision | None:
         _refuse(a)
@@ -172,21 +201,27 @@ class Policy:
         if a.allowlisted or self._allowlisted(a.account_id, a.org_id):
             return self._lift(a, ts, held, "it is on the allowlist") if held else None
         judged = self._judge(a, ts, held)
-        target = self._target(held, judged)
+        enters = budgeted and (held is None or held.level <= WATCH)
+        rarity = self._rarity_of(judged, accounts_known) if enters else None
+        held_back = rarity if rarity and rarity.observed > rarity.usual else None
+        target = self._target(held, judged, solo_acts=held_back is None)
+        if budgeted:
+            self._teach(a, judged, held, ts)
         stays = held is not None and _level(target) < held.level and not self._may_lower(held, judged)
         if last is not None:
             _see(last, a, judged)
         if stays or (held is None and target is not None and not self._has_room(a.account_id, ts)):
             return None
-        held_back = False
-        if budgeted and target is not None and target.level > WATCH and (held is None or held.level <= WATCH):
-            held_back = not self._spend(target, ts, accounts_known)
+        if enters and target is not None and target.level > WATCH:
+            held_back = self._spend(a, judged, target, accounts_known)
             target = self._watch if held_back else target
-        if not self._changes(held, target, ts, held_back=held_back):
+        elif judged.campaign_id is not None:
+            self._ledger.move(a.account_id, judged.campaign_id, a.bystander)
+        if not self._changes(held, target, ts, held_back=held_back is not None):
             return None
         if target is None:
             return self._lift(a, ts, held, "") if held else None
-        return self._make(a, judged, held, target, held_back=held_back)
+        return self._make(a, judged, held, target, held_back, rarity)
 
     def _judge(self, a: Assessment, ts: float, held: _Held | None) -> _Judgement:
         """Weigh what is seen now against what was seen before and what analysts said."""
@@ -205,12 +240,13 @@ class Policy:
         malicious, benign = account_word == "malicious", account_word == "benign"
         return _Judgement(ts, 1.0 if malicious else solo, campaign, campaign_id, malicious, benign)
 
-    def _target(self, held: _Held | None, judged: _Judgement) -> Rung | None:
+    def _target(self, held: _Held | None, judged: _Judgement, *, solo_acts: bool = True) -> Rung | None:
         """Return the hardest rung that the risk deserves; to stay on one takes less than to enter it."""
         level = held.level if held else 0
         strong = 1.0 if judged.malicious else judged.campaign
         for rung in self._ladder:
-            risk = strong if rung.basis == "campaign" else max(judged.solo, judged.campaign)
+            alone = rung.basis == "any" and (solo_acts or rung.level <= WATCH)
+            risk = max(judged.solo, judged.campaign) if alone else strong
             if judged.benign and rung.level > WATCH:
                 continue
             if risk >= (rung.leave if level >= rung.level else rung.enter):
@@ -231,20 +267,41 @@ class Policy:
         other_settings = held.decision.policy_version != self.version or held.decision.shadow != self.shadow
         return renewal or other_settings or (held_back and not held.held_back)
 
-    def _spend(self, target: Rung, ts: float, accounts_known: int) -> bool:
-        """Take one new action from the budget of its kind and day; False if none is left."""
-        state, settings = self._state, self.settings
-        if (day := int(ts // DAY_S)) > state.day:
-            state.day, state.spent = day, {}
-        campaign = target.basis == "campaign"
-        per_10k = settings.max_new_campaign_throttles_per_day if campaign else settings.max_new_throttles_per_day
-        kind = "campaign" if campaign else "solo"
-        if (spent := state.spent.get(kind, 0)) >= max(settings.min_budget, per_10k * accounts_known / 10_000):
-            return False
-        state.spent[kind] = spent + 1
-        return True
+    def _rarity_of(self, judged: _Judgement, accounts_known: int) -> Reason | None:
+        """Say how many honest accounts reach a risk that an account has by itself, if it is one to act on."""
+        entering = min((rung.enter for rung in self._ladder if rung.level > WATCH and rung.basis == "any"), default=2.0)
+        if judged.malicious or judged.solo < entering or self.settings.solo_budget >= EVERYBODY:
+            return None
+        return rarity_reason(self._rarity.in_10k(judged.solo, accounts_known), self.settings.solo_budget)
 
-    def _make(self, a: Assessment, judged: _Judgement, held: _Held | None, rung: Rung, *, held_back: bool) -> Decision:
+    def _teach(self, a: Assessment, judged: _Judgement, held: _Held | None, ts: float) -> None:
+        """Let the tail of the solo risk learn from who is not under suspicion, or is known to be honest."""
+        if judged.benign:
+            self._rarity.learn_honest(a.account_id, a.solo_risk, ts)
+        elif judged.malicious or judged.campaign_id is not None or (held is not None and held.level >= WATCH):
+            self._rarity.forget(a.account_id)
+        else:
+            self._rarity.learn_one(a.account_id, a.solo_risk, ts)
+
+    def _allowed(self, kind: Kind, accounts_known: int) -> float:
+        per_10k = self.settings.solo_budget if kind == "solo" else self.settings.campaign_budget
+        return max(self.settings.min_budget, per_10k * accounts_known / EVERYBODY)
+
+    def _spend(self, a: Assessment, judged: _Judgement, target: Rung, accounts_known: int) -> Reason | None:
+        """Charge a new action to the budget of its kind; if that is spent, return the reason not to act."""
+        if judged.malicious:
+            return None
+        for_campaign = judged.campaign_id is not None and judged.campaign >= target.enter
+        kind: Kind = "campaign" if for_campaign else "solo"
+        allowed = self._allowed(kind, accounts_known)
+        campaign_id, honest = (judged.campaign_id, a.bystander) if for_campaign else (None, 1.0)
+        if self._ledger.take(a.account_id, campaign_id, honest, judged.ts, allowed=allowed):
+            return None
+        return spent_reason(kind, self._ledger.spent(kind), allowed)
+
+    def _make(
+        self, a: Assessment, judged: _Judgement, held: _Held | None, rung: Rung, held_back: Reason | None, rarity: Reason | None
+    ) -> Decision:  # fmt: skip
         reasons = a.reasons or fallback_reason(judged.solo, judged.campaign)
         decision = Decision(
             decision_id="",
@@ -252,7 +309,7 @@ class Policy:
             account_id=a.account_id,
             action=rung.action,
             risk=max(judged.solo, judged.campaign),
-            reasons=weightiest(reasons, self.settings.max_reasons, held_back=held_back),
+            reasons=weightiest(reasons, self.settings.max_reasons, held_back or rarity),
             policy_version=self.version,
             shadow=self.shadow,
             limit_rpm=rung.limit_rpm,
@@ -261,7 +318,7 @@ class Policy:
             supersedes=held.decision.decision_id if held else None,
             clears_when=a.clears_when or clearing(rung, judged.campaign_id, self.settings.half_life_s),
         )
-        return self._hold(decision, rung.level, a.org_id, judged, held, held_back=held_back)
+        return self._hold(decision, rung.level, a.org_id, judged, held, held_back=held_back is not None)
 
     def _lift(self, a: Assessment, ts: float, held: _Held | None, why: str) -> Decision | None:
         """Take back what is in force. The `allow` is held for a period, so that what comes next supersedes it."""

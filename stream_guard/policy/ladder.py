@@ -66,13 +66,16 @@ class PolicySettings(Settings):
     """Accounts that are never acted upon, whatever is seen. They are still measured."""
     allow_orgs: frozenset[str] = frozenset()
     """Organisations whose accounts are never acted upon."""
-    max_new_throttles_per_day: Annotated[float, Field(ge=0.0, le=10_000.0)] = 50.0
-    """New actions beyond watching in one UTC day, for what accounts do by themselves, per 10,000 accounts known; what
-    is beyond becomes `watch` and says so."""
-    max_new_campaign_throttles_per_day: Annotated[float, Field(ge=0.0, le=10_000.0)] = 3_000.0
-    """The same for members of campaigns."""
-    min_budget: Annotated[int, Field(ge=0, le=1_000_000)] = 20
-    """New actions a day that are always within both budgets, however few accounts are known."""
+    solo_budget: Annotated[float, Field(ge=0.0, le=10_000.0)] = 1.0
+    """Honest accounts in 10,000 known ones that may be acted on within `budget_s` for what they do by themselves: a risk
+    that more would reach is only watched, and so is whoever comes when so many were acted on. 10000 turns it off."""
+    campaign_budget: Annotated[float, Field(ge=0.0, le=10_000.0)] = 1.0
+    """Honest accounts in 10,000 known ones that may be acted on within `budget_s` as bystanders of campaigns, as far as
+    can be estimated; what is beyond is only watched."""
+    budget_s: Annotated[float, Field(ge=3_600.0, le=366 * 86_400.0)] = 7 * 86_400.0
+    """Seconds for which an account counts as spent, and over which its highest risk counts."""
+    min_budget: Annotated[float, Field(ge=0.0, le=1_000_000.0)] = 1.0
+    """Accounts that are always within each budget, however few are known."""
     max_reasons: Annotated[int, Field(ge=1, le=32)] = 6
     """Reasons on one decision, the weightiest first."""
     max_decisions: Annotated[int, Field(ge=1, le=10_000_000)] = 200_000

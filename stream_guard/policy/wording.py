@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import msgspec
 
 from stream_guard.events import Decision, Reason
+from stream_guard.policy.budget import Kind
 from stream_guard.policy.ladder import Rung
 
 BUDGET = "budget"
-"""Name of the reason that says that a harder action was held back."""
-BUDGET_TEXT = "would have been acted on, but the day's budget of new actions is spent"
+"""Name of the reason that says that a harder action was held back because the budget of mistakes is spent."""
+RARITY = "rarity"
+"""Name of the reason that says how many honest accounts would reach a risk; too many hold an action back."""
 
 
 def digest(prefix: str, *parts: object) -> str:
@@ -37,17 +39,32 @@ def decision_id(d: Decision, period_s: float) -> str:
     )
 
 
-def weightiest(reasons: Sequence[Reason], most: int, *, held_back: bool = False) -> tuple[Reason, ...]:
+def spent_reason(kind: Kind, spent: float, allowed: float) -> Reason:
+    """Return the reason of a decision that stops at the budget."""
+    whom = "for what they do by themselves" if kind == "solo" else "as bystanders of campaigns"
+    text = f"would be acted on, but of {allowed:,.3g} honest accounts that may be {whom}, {spent:,.3g} are spent"
+    return Reason(BUDGET, round(spent, 6), round(allowed, 6), 0.0, "accounts", text, inference=True)
+
+
+def rarity_reason(in_10k: float, budget: float) -> Reason:
+    """Return the reason that says how rare a solo risk is; above the budget it is the reason not to act."""
+    text = f"{in_10k:.2g} honest accounts in 10,000 are expected to reach this risk by themselves"
+    if in_10k > budget:
+        text = f"would be acted on, but {text}, and {budget:g} may be acted on"
+    return Reason(RARITY, round(in_10k, 6), budget, 0.0, "accounts in 10,000", text, inference=True)
+
+
+def weightiest(reasons: Sequence[Reason], most: int, also: Reason | None = None) -> tuple[Reason, ...]:
     """Return the `most` weightiest reasons, heaviest first, with shares that sum to 1.
 
-    What speaks against the decision (a share below 0) is not told. `held_back` adds a reason without a share.
+    What speaks against the decision (a share below 0) is not told. `also` is told beside them, without a share.
     """
     heaviest = sorted((r for r in reasons if r.share > 0), key=lambda r: (-r.share, r.signal))[:most]
     if not heaviest:
         heaviest = [msgspec.structs.replace(r, share=1.0) for r in reasons[:most]]
     total = math.fsum(r.share for r in heaviest)
     told = tuple(msgspec.structs.replace(r, share=r.share / total) for r in heaviest)
-    return (*told, Reason(BUDGET, 1.0, 0.0, 0.0, text=BUDGET_TEXT)) if held_back else told
+    return (*told, also) if also else told
 
 
 def fallback_reason(solo: float, campaign: float) -> tuple[Reason, ...]:

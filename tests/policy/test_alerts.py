@@ -118,11 +118,17 @@ def test_a_campaign_says_how_many_and_why():
     assert sum(r.share for r in alert.reasons) == pytest.approx(1.0)
 
 
-def test_a_spent_budget_is_said_once():
-    alerts, held_back = Alerts(), (*REASONS, Reason(BUDGET, 1.0, 0.0, 0.0))
+def test_a_spent_budget_is_said_once_and_alerts_go_on():
+    alerts, held_back = Alerts(), (*REASONS, Reason(BUDGET, 2.0, 2.0, 0.0))
     made = [alerts.of_decision(decision("watch", account=name, reasons=held_back)) for name in "abc"]
-    assert [a.kind if a else None for a in made] == ["budget", None, None]
-    assert "a and whoever follows are only watched" in made[0].summary
+    assert [(a.kind, a.severity, a.account_id) for a in made] == [
+        ("budget", "warning", "a"),
+        ("watch", "warning", "b"),
+        ("watch", "warning", "c"),
+    ]
+    assert (
+        "single accounts is spent (2 honest accounts of 2): a and whoever follows are only watched" in made[0].summary
+    )
 
 
 def test_drift_is_information():

@@ -7,7 +7,6 @@ import pytest
 from stream_guard.errors import SnapshotError
 from stream_guard.events import Decision, Feedback, Reason
 from stream_guard.policy import Assessment, Policy, PolicySettings, Step
-from stream_guard.policy.wording import BUDGET
 
 HOUR, DAY = 3600.0, 86_400.0
 T0 = 20_000 * DAY
@@ -20,6 +19,8 @@ SETTINGS = PolicySettings(
     period_s=HOUR,
     allow_accounts=frozenset({"vip"}),
     allow_orgs=frozenset({"partner"}),
+    solo_budget=10_000.0,  # tests of the budget of mistakes are in test_budget.py
+    min_budget=100.0,
 )
 HARSH = SETTINGS.model_copy(
     update={
@@ -259,33 +260,6 @@ def test_same_assessments_same_ids_in_another_process():
     assert SETTINGS.policy_version == PolicySettings(**SETTINGS.model_dump(exclude_defaults=True)).policy_version
 
 
-@pytest.mark.parametrize(
-    ("known", "per_day", "least", "acted"),
-    [(10_000, 5.0, 0, 5), (20_000, 5.0, 0, 10), (100, 5.0, 3, 3), (0, 0.0, 0, 0)],
-)
-def test_the_budget_of_new_throttles(known, per_day, least, acted):
-    policy = Policy(SETTINGS.model_copy(update={"max_new_throttles_per_day": per_day, "min_budget": least}))
-    made = [decide(policy, T0 + i, 0.9, f"a{i}", known) for i in range(15)]
-    assert [d.action for d in made] == ["throttle"] * acted + ["watch"] * (15 - acted)
-    assert [BUDGET in [r.signal for r in d.reasons] for d in made] == [False] * acted + [True] * (15 - acted)
-    assert all(sum(r.share for r in d.reasons) == pytest.approx(1.0) for d in made)
-    assert decide(policy, T0 + 20, 0.9, "a14", known) is None, "held back is said once"
-    if acted:
-        assert decide(policy, T0 + DAY, 0.9, "a14", known).action == "throttle", "the next day has a budget of its own"
-
-
-def test_the_budget_of_campaigns_is_another():
-    policy = Policy(SETTINGS.model_copy(update={"max_new_throttles_per_day": 0.0, "min_budget": 0}))
-    assert decide(policy, T0, 0.9, "a", 10_000).action == "watch"
-    member = Assessment("b", None, T0, 0.1, "c1", 0.9)
-    assert policy.decide(member, 10_000).action == "throttle"
-
-
-def test_analysts_need_no_budget():
-    policy = Policy(SETTINGS.model_copy(update={"max_new_throttles_per_day": 0.0, "min_budget": 0}))
-    assert policy.learn(Feedback(T0, "malicious", account_id="a"))[0].action == "throttle"
-
-
 def test_check_answers_until_the_expiry():
     policy = Policy(SETTINGS)
     d = decide(policy, T0, 0.9)
@@ -343,7 +317,7 @@ def test_the_caller_may_know_of_the_allowlist():
 
 
 def test_memory_is_bounded_and_watches_give_way():
-    policy = Policy(SETTINGS.model_copy(update={"max_decisions": 10, "min_budget": 1000}))
+    policy = Policy(SETTINGS.model_copy(update={"max_decisions": 10, "min_budget": 1000.0}))
     for i in range(10):
         assert decide(policy, T0 + i, 0.5, f"w{i}")
     assert decide(policy, T0 + 60, 0.9, "early") is None, "a watch is not given up within its period"
@@ -380,7 +354,7 @@ def test_settings_that_cannot_be_are_refused(settings, message):
         PolicySettings.model_validate(settings)
 
 
-@pytest.mark.parametrize("state", [b"", b"\x80", b"\xc1", b"junk", Policy().snapshot()[:-1], b"\x81\xa7version\x02"])
+@pytest.mark.parametrize("state", [b"", b"\x80", b"\xc1", b"junk", Policy().snapshot()[:-1], b"\x81\xa7version\x09"])
 def test_a_damaged_snapshot_is_refused_and_changes_nothing(state):
     policy = Policy(SETTINGS)
     decide(policy, T0, 0.9)

@@ -32,15 +32,16 @@ def test_the_ladder_is_the_default_one():
 
 def test_figures_in_the_text_are_the_defaults():
     for name, said in [
-        ("max_new_throttles_per_day", "50"),
-        ("max_new_campaign_throttles_per_day", "3,000"),
-        ("min_budget", "20"),
+        ("solo_budget", "1"),
+        ("campaign_budget", "1"),
+        ("min_budget", "1"),
         ("max_reasons", "6"),
         ("max_decisions", "200,000"),
     ]:
         assert re.search(rf"`{name}` \({said}\b", DOCUMENT), name
         assert getattr(DEFAULTS, name) == float(said.replace(",", ""))
     assert (DEFAULTS.half_life_s, DEFAULTS.period_s) == (6 * 3600, 3600)
+    assert DEFAULTS.budget_s == 7 * 86_400
     assert (DEFAULTS.limit_rpm, DEFAULTS.campaign_limit_rpm) == (2.0, 0.01)
     assert (DEFAULTS.benign_s, DEFAULTS.malicious_s) == (30 * 86_400, 7 * 86_400)
 

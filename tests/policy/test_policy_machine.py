@@ -17,8 +17,9 @@ ON = PolicySettings(
     benign_s=3600.0,
     malicious_s=3600.0,
     max_decisions=6,
-    min_budget=3,
-    max_new_throttles_per_day=0.0,
+    min_budget=3.0,
+    solo_budget=10_000.0,
+    budget_s=3600.0,
     allow_accounts=frozenset({"vip"}),
     allow_orgs=frozenset({"partner"}),
 )

@@ -12,6 +12,7 @@ from mode import ServiceT
 
 from stream_guard.engine import AccountHalf, Baseline, PopulationHalf
 from stream_guard.events import AccountView, CampaignView, Decision
+from stream_guard.policy import Spending
 from stream_guard.transports.base import Sink, SnapshotStore
 from stream_guard.transports.kafka.accounts import AccountPartition, ListeningHalf, MakeLoop
 from stream_guard.transports.kafka.broadcast import Broadcast, Inbox
@@ -206,6 +207,10 @@ class KafkaWorker:
     def baselines(self) -> dict[int, dict[str, Baseline]]:
         """Return for each signal what is usual and how far that has gone from the baseline, by partition."""
         return {p.partition: p.engine.half.baseline() for p in self._partitions()}
+
+    def budgets(self) -> dict[int, dict[str, Spending]]:
+        """Return what is spent of each budget of mistakes and what may be, by partition."""
+        return {p.partition: p.engine.half.budgets() for p in self._partitions()}
 
     def backlog(self) -> dict[int, int]:
         """Return how many events wait to be read, by partition."""
