@@ -18,19 +18,24 @@ from stream_guard.events import Reason, SignalReading
 from stream_guard.signals import SIGNALS, Rows, Signal
 
 WEIGHTS = {
-    "head_volume": 3.9, "hourly_peak": 3.7, "account_age": 3.6, "unvouched": 3.0, "request_rate": 1.8, "longest_gap": 1.4, "burst": 1.3,
-    "plan_use": 1.0, "output_ratio": 1.0, "topic_spread": 0.8, "addresses": 0.6, "template_share": 0.5, "one_limit": 0.2,
-    "many_samples": 0.7, "logprobs": 0.7, "single_turn": 0.2, "flatness": 0.2, "near_duplicates": 0.2, "reasoning_elicitation": 0.2,
+    "longest_gap": 3.5, "unvouched_peak": 2.7, "hourly_peak": 2.5, "head_volume": 2.4, "peak_for_plan": 1.4, "account_age": 1.4,
+    "burst": 1.0, "unvouched_head": 1.0, "many_samples": 0.7, "logprobs": 0.7, "output_ratio": 0.2, "reasoning_elicitation": 0.2,
     "length_limit": 0.2,
 }  # fmt: skip
 """Log-odds at unusualness 1: no two signals together make a throttle. Fitted on heavy accounts among honest machines, with
 weights kept at 0 or above; those of signals that no data spoke for are small and set by hand (docs/detection.md)."""
-INTERCEPT = -14.4
+INTERCEPT = -10.1
 REASONS_MAX = 6
 REASONS_FROM = 0.3
 """Risk from which an account is worth explaining."""
-LEARN_MAX = 1
-"""Accounts a step that are learnt from: a sample is enough for quantiles, and keeps learning off the hot path."""
+LEARN_MAX = 16
+"""Accounts that a step without a request would learn from; a whole step learns from one. A busy service has steps enough, a
+quiet one has time: a sample is enough for quantiles, and learning stays off the hot path."""
+LEARN_FROM = 8
+"""Requests from which an account teaches what is usual: of fewer, most signals say nothing yet."""
+BASELINE_MIN, BASELINE_S = 1_000, 2 * 86_400.0
+"""Accounts learnt, over at least so much time, from which what is usual is the baseline: nights and days are in it, and
+a poisoner has had no more time than that."""
 
 
 ODDNESS = "oddness"
@@ -55,6 +60,7 @@ class SoloJudge:
         self._model = FeedbackModel(WEIGHTS, intercept=INTERCEPT)
         self._anomaly = AccountAnomaly(list(signals.BY_NAME))
         self._drift = PopulationDrift(list(signals.BY_NAME))
+        self._began, self._learnt, self._has_baseline = 0.0, 0, False
 
     def assess(self, rows: Rows) -> tuple[list[float], list[tuple[Reason, ...]]]:
         """Return the risk of each account, 0..1, and its reasons (only where there is some risk)."""
@@ -79,16 +85,28 @@ class SoloJudge:
             out.append(Reason(name, round(value, 6), round(usual, 6), round(parts[name] / total, 4), signal.unit, text))
         return tuple(out)
 
-    def learn_one(self, rows: Rows, ts: float) -> list[Drift]:
-        """Learn from a few of these accounts, never from suspects; returns drifts of the population."""
+    def learn_one(self, rows: Rows, ts: float, quiet: float = 0.0) -> list[Drift]:
+        """Learn from a few of these accounts, never from suspects; returns drifts of the population.
+
+        `quiet` is the share of the step that no request has filled: so much more time there is to learn.
+        """
         drifts: list[Drift] = []
-        innocent = rows[(rows["flags"] & SUSPECT) == 0][:LEARN_MAX]
-        values = _matrix(innocent)
+        innocent = rows[((rows["flags"] & SUSPECT) == 0) & (rows["requests"] >= LEARN_FROM)]
+        lessons = min(len(innocent), 1 + int(quiet * (LEARN_MAX - 1)))
+        if not lessons:
+            return drifts
+        # A fair sample: rows are in the order in which accounts came, and old ones must not speak for all.
+        chosen = (self._learnt + np.arange(lessons) * len(innocent) // lessons) % len(innocent)
+        values = _matrix(innocent[chosen])
         for v, u in zip(values, self._usual.unusualness_many(values), strict=True):
             self._usual.learn_one(_named(v))
             unusual = _named(u)
             self._anomaly.learn_one(unusual)
             drifts += self._drift.learn_one(unusual, ts)
+        self._began = self._began or ts
+        self._learnt += lessons
+        if not self._has_baseline and self._learnt >= BASELINE_MIN and ts - self._began >= BASELINE_S:
+            self.freeze()
         return drifts
 
     def learn(self, row: Any, *, malicious: bool) -> None:
@@ -131,17 +149,21 @@ class SoloJudge:
     def freeze(self) -> None:
         """Take what is usual now as the baseline that shifts are measured from."""
         self._usual.freeze()
+        self._has_baseline = True
 
     def snapshot(self) -> bytes:
         """Return the whole state."""
-        return dump((self._usual, self._model, self._anomaly, self._drift))
+        return dump(
+            (self._usual, self._model, self._anomaly, self._drift, (self._began, self._learnt, self._has_baseline))
+        )
 
     def restore(self, state: bytes) -> None:
         """Take up a snapshot, under the signals and weights of this program. Raises SnapshotError.
 
         What cannot be told apart by signal begins anew if the signals are not those of the program that wrote it.
         """
-        self._usual, self._model, self._anomaly, self._drift = load(state)
+        self._usual, self._model, self._anomaly, self._drift, learnt = load(state)
+        self._began, self._learnt, self._has_baseline = learnt
         self._usual.adopt(_priors())
         self._model.adopt(WEIGHTS, INTERCEPT)
         names = sorted(signals.BY_NAME)

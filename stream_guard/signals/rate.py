@@ -7,6 +7,9 @@ from stream_guard.accounts import PUBLIC_MAIL
 from stream_guard.signals.base import Rows, Signal, bits, field
 
 HOUR, DAY = 3600.0, 86_400.0
+UNKNOWN_MAIL, ONE_OF_TWO = 0.1, 0.7
+"""How unvouched an account is whose organisation is declared and whose mail domain is not known, and one that has only one
+of the two: anybody can write an organisation's name into a form."""
 
 
 def _flatness(rows: Rows) -> NDArray[np.float64]:
@@ -30,8 +33,20 @@ def _age(rows: Rows) -> NDArray[np.float64]:
 
 
 def _unvouched(rows: Rows) -> NDArray[np.float64]:
-    vouched = (rows["org"] != 0) & (rows["mail"] != 0) & ((rows["flags"] & PUBLIC_MAIL) == 0)
-    return np.where(vouched, 0.0, 1.0)
+    """Return how little anybody vouches for an account: an organisation, a mail domain of its own, both, neither."""
+    org, mail = rows["org"] != 0, rows["mail"] != 0
+    own = mail & ((rows["flags"] & PUBLIC_MAIL) == 0)
+    return np.select([org & own, org & ~mail, org | own], [0.0, UNKNOWN_MAIL, ONE_OF_TWO], 1.0)
+
+
+def _peak_for_plan(rows: Rows) -> NDArray[np.float64]:
+    """Return the busiest hour's requests for each million tokens a day of the plan; of a million where that is unknown."""
+    plan = np.where(rows["entitlement"] > 0, rows["entitlement"] / 1e6, 1.0)
+    return np.asarray(np.log10(np.maximum(rows["peak_hour"], 1.0) / np.maximum(plan, 1e-6)).astype(np.float64))
+
+
+def _head_volume(rows: Rows) -> NDArray[np.float64]:
+    return rows["day"].astype(np.float64) / np.maximum(_age(rows), 1.0)
 
 
 def _head_start(rows: Rows) -> NDArray[np.float64]:
@@ -106,16 +121,41 @@ SIGNALS = (
         (0, 0.02, 0.15, 1.5, 30),
         "Requests of the last day for each day of the account's age: much, and at once. The key that an application moves to looks the "
         "same on its first day.",
-        lambda rows: rows["day"].astype(np.float64) / np.maximum(_age(rows), 1.0),
+        _head_volume,
     ),
     Signal(
         "unvouched",
         "share",
         "high",
         (0, 0, 0.5, 1, 1),
-        "0 for an account that declares an organisation and has a mail domain of its own, else 1: heavy honest machines "
-        "mostly have both. Most people have neither.",
+        "How little anybody vouches for the account: 0 with a declared organisation and a mail domain of its own, as heavy honest "
+        "machines mostly have, 1 with neither, as most people. It weighs what the next two count.",
         _unvouched,
+    ),
+    Signal(
+        "unvouched_peak",
+        "1/h",
+        "high",
+        (0, 0, 0, 8.2, 19.4),
+        "The busiest hour, times how unvouched the account is: a machine that nobody answers for.",
+        lambda rows: rows["peak_hour"].astype(np.float64) * _unvouched(rows),
+    ),
+    Signal(
+        "unvouched_head",
+        "1/d per day of age",
+        "high",
+        (0, 0, 0, 0.31, 2.8),
+        "Requests of the last day for each day of the account's age, times how unvouched it is.",
+        lambda rows: _head_volume(rows) * _unvouched(rows),
+    ),
+    Signal(
+        "peak_for_plan",
+        "log10",
+        "high",
+        (-2, -0.7, 0.7, 2, 2.3),
+        "Requests of the busiest hour for each million tokens a day of the plan, log10: machines are on plans for machines "
+        "(AA26-251A: plan-to-use ratio). People on a free plan have busy hours too.",
+        _peak_for_plan,
     ),
     Signal(
         "addresses",
