@@ -255,7 +255,7 @@ class Policy:
 
     def _may_lower(self, held: _Held, judged: _Judgement) -> bool:
         """Let a withdrawn accusation end at once, and a risk that falls only after a period."""
-        withdrawn = judged.benign or (held.campaign_id is not None and judged.campaign_id is None)
+        withdrawn = judged.benign or (held.decision.campaign_id is not None and judged.campaign_id is None)
         return withdrawn or judged.ts - held.changed_ts >= self.settings.period_s
 
     def _changes(self, held: _Held | None, target: Rung | None, ts: float, *, held_back: bool) -> bool:

@@ -95,6 +95,11 @@ STORIES = {
         At(9, 0.0, then="allow"),  # 0.28
         At(10, 0.0),
     ],
+    "a campaign that accused of nothing withdraws nothing": [
+        At(0, 0.9, then="throttle 2"),
+        At(0.1, 0.9, ("c1", 0.1)),
+        At(0.2, 0.1),
+    ],
     "a step up needs no patience": [At(0, 0.5, then="watch"), At(0.001, 0.8, then="throttle 2")],
     "renewed when less than half is left and the risk persists": [
         At(0, 0.9, then="throttle 2"),
