@@ -1,74 +1,109 @@
-"""The whole engine on whole streams: what is hidden is found, and honest accounts are left alone."""
+"""The whole engine on whole streams: what is hidden is found, and honest accounts are left alone.
 
-import json
+These are floors, with room for noise: a change that loses detection fails here. Whoever makes detection better raises
+them. `benchmarks/arena.py --set-floors` does it for the arena's.
+"""
+
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from stream_guard import simulate
-from stream_guard.app.replay import replay
 from stream_guard.engine import LIVE_S, Engine, EngineSettings, Outcome
 
-BATCH = 2000
+BATCH = 500
 ACTING = ("throttle", "challenge", "degrade", "verify", "suspend")
-
-FLOORS = {  # scenario: share of the campaign's accounts that is linked, share acted on, shape
-    "solo": (1.0, 1.0, "solo"),
-    "focused": (0.95, 0.95, "narrow"),
-    "hydra": (0.9, 0.9, "narrow"),
-    "trickle": (0.9, 0.9, "narrow"),
-    "relay": (0.8, 0.5, "relay"),
-    "replayed": (0.9, 0.9, "narrow"),
-    "succession": (0.9, 0.9, "narrow"),
-}
-EARLY = {"solo", "focused", "hydra"}
-"""Scenarios whose campaign is named before a quarter of its requests."""
 HONEST_ACTED_ON_MAX = 0.005
+NAMED_MIN = 3
+"""Accounts of a campaign that one id holds, at least half of all it holds, from which the campaign is named."""
+
+
+class Floor(NamedTuple):
+    """What may not get worse."""
+
+    requests: float  # an account of the campaign, on average, before it is named: at most
+    linked: float  # share of its accounts that are in one campaign in the end: at least
+    precision: float  # share of that campaign's accounts that are its: at least
+    acted_on: float  # share of its accounts that were acted upon at any time: at least
+    shape: str = "narrow"
+
+
+FLOORS = {
+    "solo": Floor(200, 1.0, 1.0, 1.0, "solo"),
+    "focused": Floor(7, 0.95, 0.95, 0.95),
+    "hydra": Floor(3, 0.95, 0.95, 0.9),
+    "trickle": Floor(2, 0.95, 0.95, 0.9),
+    "surge": Floor(180, 0.9, 0.9, 0.9),
+    "relay": Floor(90, 0.9, 0.9, 0.6, "relay"),
+    "replayed": Floor(5, 0.9, 0.95, 0.9),
+    "succession": Floor(4, 0.95, 0.95, 0.9),
+}
 
 
 class Run:
-    """A simulated stream through the engine; `named_after` is the share of the campaign's requests until it had a name."""
+    """A simulated stream through the engine, shadow mode off."""
 
     def __init__(self, scenario):
-        self.traffic = simulate.Traffic(scenario)
-        self.engine, self.out = Engine(EngineSettings(shadow=False)), Outcome()
-        self.guilty, self.named_after, sent = set(), None, 0
+        traffic = simulate.Traffic(scenario)
+        self.honest = {account.account_id for account in traffic.accounts if not account.label.campaign}
+        self.guilty = {account.account_id for account in traffic.accounts if account.label.campaign}
+        self.engine, self.out, self.members = Engine(EngineSettings(shadow=False)), Outcome(), defaultdict(set)
+        self.sent, self.named_after = 0, None
         batch = []
-        for event, label in self.traffic:
+        for event, _ in traffic:
             batch.append(event)
-            if label.campaign:
-                self.guilty.add(event.account_id)
-                sent += 1
+            self.sent += event.account_id in self.guilty
             if len(batch) == BATCH:
-                self._take(batch, sent)
+                self._see(self.engine.process(batch))
                 batch = []
-        self._take(batch, sent)
-        self.out.extend(self.engine.advance(self.engine.now + LIVE_S))
-        self.named_after = (self.named_after if self.named_after is not None else sent) / max(1, sent)
-        self.linked = {name for campaign in self.out.campaigns for name in campaign.accounts}
+        self._see(self.engine.process(batch))
+        self._see(self.engine.advance(self.engine.now + LIVE_S))
         self.acted_on = {decision.account_id for decision in self.out.decisions if decision.action in ACTING}
-        self.honest = {account.account_id for account in self.traffic.accounts if not account.label.campaign}
+        self.best_id, self.best = max(self.members.items(), key=lambda c: len(c[1] & self.guilty), default=("", set()))
 
-    def _take(self, batch, sent):
-        self.out.extend(self.engine.process(batch))
-        if self.named_after is None and any(self.guilty & set(campaign.accounts) for campaign in self.out.campaigns):
-            self.named_after = sent
+    def _see(self, news):
+        self.out.extend(news)
+        for campaign in news.campaigns:
+            held = self.members[campaign.campaign_id]
+            held -= set(campaign.removed)
+            held |= set(campaign.accounts)
+            ours = len(held & self.guilty)
+            if self.named_after is None and ours >= min(NAMED_MIN, len(self.guilty)) and 2 * ours >= len(held):
+                self.named_after = self.sent
+
+    @property
+    def requests(self):
+        """Requests an account until the campaign had a name; all of them if it never had."""
+        return (self.sent if self.named_after is None else self.named_after) / max(1, len(self.guilty))
+
+    @property
+    def linked(self):
+        return len(self.best & self.guilty) / len(self.guilty)
+
+    @property
+    def precision(self):
+        return len(self.best & self.guilty) / max(1, len(self.best))
+
+
+def test_every_scenario_has_a_floor():
+    assert FLOORS.keys() == simulate.SCENARIOS.keys() - {"calm"}
 
 
 @pytest.mark.parametrize("name", FLOORS)
 def test_a_hidden_campaign_is_found(name):
-    linked, acted_on, shape = FLOORS[name]
-    run = Run(simulate.Scenario(name, accounts=400, seed=2))
-    assert len(run.linked & run.guilty) >= linked * len(run.guilty)
-    assert len(run.acted_on & run.guilty) >= acted_on * len(run.guilty)
+    floor, run = FLOORS[name], Run(simulate.Scenario(name, accounts=400, seed=2))
+    assert run.requests <= floor.requests
+    assert run.linked >= floor.linked
+    assert run.precision >= floor.precision
+    assert len(run.acted_on & run.guilty) >= floor.acted_on * len(run.guilty)
     assert len(run.acted_on & run.honest) <= HONEST_ACTED_ON_MAX * len(run.honest)
     assert not any(decision.action == "suspend" for decision in run.out.decisions)
-    assert shape in {campaign.shape for campaign in run.out.campaigns if run.guilty & set(campaign.accounts)}
+    assert floor.shape in {campaign.shape for campaign in run.out.campaigns if campaign.campaign_id == run.best_id}
     assert all(campaign.evidence for campaign in run.out.campaigns if not campaign.removed)
-    if name in EARLY:
-        assert run.named_after < 0.25
 
 
 def test_where_nothing_is_hidden_nobody_is_acted_on():
@@ -79,32 +114,14 @@ def test_where_nothing_is_hidden_nobody_is_acted_on():
 
 # --- The arena ---
 
-ARENA = Path(__file__).parents[3] / "shared" / "arena"
-NAMED_EARLY = ("solo-1", "focused-1", "hydra-1")
-
-
-def arena_says(*command):
-    """Run one of the arena's programs; returns what it printed."""
-    program, *arguments = command
-    return subprocess.run(
-        [sys.executable, "-B", ARENA / program, *arguments], check=True, capture_output=True, cwd=ARENA, timeout=200
-    ).stdout
+PROJECT = Path(__file__).parents[2]
+ARENA = PROJECT.parent / "shared" / "arena"
 
 
 @pytest.mark.arena
-@pytest.mark.anyio
 @pytest.mark.skipif(not (ARENA / "make.py").exists(), reason="no arena (../shared/arena) beside the project")
-async def test_the_arena(tmp_path):
-    made, found = tmp_path / "made", tmp_path / "found"
-    arena_says("make.py", made, "--suite", "smoke", "--seeds", "1")
-    for arena in sorted(made.iterdir()):
-        await replay([str(arena / "events.jsonl")], found / arena.name, EngineSettings(shadow=False))
-    score = json.loads(arena_says("score.py", "--suite", made, found, "--json"))
-    for arena in NAMED_EARLY:
-        for campaign in score["arenas"][arena]["campaigns"].values():
-            assert campaign["named_after"] is not None, arena
-            assert campaign["named_after"] < 0.25, arena
-            assert campaign["linked_recall"] >= 0.8, arena
-    harm = score["all"]["harm"]
-    assert harm["acted_on"] <= HONEST_ACTED_ON_MAX * harm["accounts"], harm
-    assert sum(kind["suspended"] for kind in score["all"]["benign"].values()) == 0
+def test_the_arena_s_small_suite_stays_above_its_floors(tmp_path):
+    command = [sys.executable, PROJECT / "benchmarks" / "arena.py", tmp_path / "made", tmp_path / "found"]
+    options = ["--arena", ARENA, "--suite", "smoke", "--seeds", "1", "--floors", PROJECT / "benchmarks" / "floors.toml"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
