@@ -122,9 +122,9 @@ def parts() -> Iterator[Part]:
     for name, off in channels.items():
         yield Part("evidence", name, off)
     rules: dict[str, Callable[[], object]] = {
-        "one customer is no campaign": lambda: switch(Linker, "_one_customer", lambda *_: False),
+        "one customer is no campaign": lambda: switch(Linker, "one_customer", lambda *_: False),
         "members carry it": untrimmed,
-        "bystanders are only watched": lambda: switch(registry, "BYSTANDER_RISK", 1.0),
+        "bystanders are only watched": lambda: switch(registry, "BYSTANDER", 2.0),
         "few accounts are believed less": lambda: switch(judge, "SHRINK", 0.0),
         "what is usual here": lambda: switch(judge, "usual", lambda _, __: judge.USUAL),
     }

@@ -86,7 +86,7 @@ class Linker:
         relay = judge.relays(scene.features)
         guilty = ((scene.score > self.settings.suspect) & enough | (convicted >= 0) | relay) & ~honest
         for g in np.flatnonzero(guilty).tolist():
-            guilty[g] = not self._one_customer(window, scene.members[g])
+            guilty[g] = not self.one_customer(window, scene.members[g])
         relay &= guilty
         guilty &= ~relay
         found = [self._trim(scene, part, known=known) for part, known in self._gather(scene, guilty, convicted)]
@@ -107,7 +107,7 @@ class Linker:
         look = scene.look
         found = [np.setdiff1d(who, honest) for who in twins.groups(self.settings.accounts_min)]
         found = [
-            who for who in found if len(who) >= self.settings.accounts_min and not self._one_customer(look.window, who)
+            who for who in found if len(who) >= self.settings.accounts_min and not self.one_customer(look.window, who)
         ]
         if not found:
             return []
@@ -172,7 +172,7 @@ class Linker:
         known = np.isin(window.keys[slots], prints) if len(prints) else np.zeros(len(slots), np.bool_)
         return np.bincount(carried.group_of[slots][known], minlength=len(carried.sizes))
 
-    def _one_customer(self, window: Window, who: NDArray[np.int64]) -> bool:
+    def one_customer(self, window: Window, who: NDArray[np.int64]) -> bool:
         """Say whether nearly all of these accounts are of one organisation or one mail domain of its own."""
         facts = window.facts[who]
         for values in (facts["org"], facts["mail"][facts["public_mail"] == 0]):
@@ -207,7 +207,7 @@ class Linker:
         if (
             cluster is None
             or len(cluster.prints) < CLUSTER_PRINTS_MIN
-            or self._one_customer(scene.look.window, cluster.members)
+            or self.one_customer(scene.look.window, cluster.members)
         ):
             return None
         return cluster if cluster.score >= (self.settings.suspect if known else self.settings.convict) else None
@@ -215,7 +215,7 @@ class Linker:
     def _relay(self, scene: Scene, part: list[int]) -> Cluster | None:
         """Let a relay's members stay as the rule finds them: its text is in a part of their requests only."""
         cluster = self._cut(scene, part, requests_min=2)
-        if cluster is None or self._one_customer(scene.look.window, cluster.members):
+        if cluster is None or self.one_customer(scene.look.window, cluster.members):
             return None
         cluster.shape, cluster.score = "relay", max(cluster.score, self.settings.convict + 1.0)
         return cluster

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_guard.campaigns import judge
+from stream_guard.campaigns import infrastructure, judge
 from stream_guard.campaigns.evidence import DATED, Around, Case, told
 from stream_guard.campaigns.linking import Cluster, Linker, campaign_id
 from stream_guard.campaigns.live import Live, Membership
@@ -118,7 +118,9 @@ class Registry:
         news: dict[str, tuple[list[int], list[Live]]] = {}
         self.passes += 1
         alike = twins if self.passes % TWINS_EVERY == 0 else None
-        for cluster in [*self._joined(joins), *self.linker.clusters(window, alive, alike, self.words.taught)]:
+        by_text = self.linker.clusters(window, alive, alike, self.words.taught)
+        by_infrastructure = infrastructure.clusters(window, self.settings, self.linker.one_customer)
+        for cluster in [*self._joined(joins), *by_text, *by_infrastructure]:
             cluster = _awake(cluster, window, idle_ts)  # noqa: PLW2901 - what is left of it
             mine = self._known(cluster, alive)
             enough = JOINED_MIN if cluster.shape == "joined" else self.settings.accounts_min
