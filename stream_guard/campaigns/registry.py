@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_guard.campaigns import infrastructure, judge
+from stream_guard.campaigns.bystanders import BYSTANDER, BYSTANDER_RISK, chances
 from stream_guard.campaigns.evidence import DATED, Around, Case, told
 from stream_guard.campaigns.linking import Cluster, Linker, campaign_id
 from stream_guard.campaigns.live import Live, Membership
@@ -40,11 +41,6 @@ TELL_EVERY_S = 600.0
 """How often the evidence of a campaign is looked at whose members stay the same."""
 JOINED_MIN = 3
 """Accounts that reasoning items join from which they are a campaign."""
-BYSTANDER_RISK = 0.6
-VOUCHED_MAX = 0.4
-"""Share of vouched members from which being vouched for says nothing."""
-LITTLE, MUCH = 0.5, 0.8
-"""Shares of the median coverage below which a member carries little of a campaign, and little for one vouched for."""
 GONE_REQUESTS = 5.0
 """Requests that would have carried the campaign, at a member's usual share, had it not stopped."""
 APART_EVERY_S, APART_LOOKS, APART_OVERLAP = 21_600.0, 3, 0.05
@@ -380,26 +376,21 @@ class Registry:
         self.views[campaign.campaign_id] = CampaignView(record, tuple(m.account_id for m in members), growth, members)
         return record
 
-    def risks(self, campaign: Campaign, window: Window) -> dict[str, float]:
-        """Return the risk, 0..1, of each account that a record adds.
+    def risks(self, campaign: Campaign, window: Window) -> dict[str, tuple[float, float]]:
+        """Return the risk, 0..1, of each account that a record adds, and the chance that it is an honest bystander.
 
-        That of the campaign; but a bystander of a campaign is watched, not acted upon: who carries little of it, the
-        more so with a declared organisation and a mail domain of its own among many who have none.
+        The surest members come first. The risk is that of the campaign; but a bystander is watched, not acted upon.
         """
         live = next((c for c in self.live if c.campaign_id == campaign.campaign_id), None)
         if live is None or not campaign.accounts:
             return {}
         rows = np.fromiter(live.members, np.int64, len(live.members))
-        vouched = judge.vouched(window.facts[rows])
-        if vouched.mean() > VOUCHED_MAX:  # an organisation says nothing here
-            vouched[:] = False
         coverage = np.array([of.share for of in live.members.values()])
-        little = coverage < np.where(vouched, MUCH, LITTLE) * np.median(coverage)
-        bystander = dict(zip(rows.tolist(), little.tolist(), strict=True))
-        return {
-            account: min(campaign.risk, BYSTANDER_RISK) if bystander[window.rows[account]] else campaign.risk
-            for account in campaign.accounts
-        }
+        honest = np.round(chances(window.facts[rows], coverage, live.score), 6)
+        chance = dict(zip(rows.tolist(), honest.tolist(), strict=True))
+        added = sorted((chance[window.rows[account]], account) for account in campaign.accounts)
+        most = min(campaign.risk, BYSTANDER_RISK)
+        return {account: (most if of >= BYSTANDER else campaign.risk, of) for of, account in added}
 
     def dump(self) -> dict[str, object]:
         """Return the state as plain values for a snapshot."""

@@ -44,6 +44,8 @@ DUE_FIRST, DUE_GROWTH = 8, 1.4
 NEAR_RISK, DUE_GROWTH_NEAR = 0.3, 1.1
 """Risk from which an account is judged more often: it may be throttled soon."""
 SOLO_HELD = 10_000
+Membership = tuple[float, float, tuple[Reason, ...]]
+"""Of one account in one campaign: risk, chance that it is an honest bystander, reasons."""
 TOLD_SIGNALS = {"flatness": 100.0, "head_start": 100.0, "addresses": 1.0}
 """Signals that the population half is told of each account, and by what they are multiplied to fit a byte."""
 ITEMS_AN_EVENT = 64
@@ -67,7 +69,7 @@ class AccountHalf:
         self._alerts = Alerts(self.settings.alerts)
         self._judge = SoloJudge()
         self._public_mail = frozenset(self.settings.public_mail)
-        self._members: dict[str, dict[str, tuple[float, tuple[Reason, ...]]]] = {}
+        self._members: dict[str, dict[str, Membership]] = {}
         self._solo: dict[str, CampaignView] = {}
         self._time = EventClock(self.settings.ahead_max_s)
         self._repeats = Repeats()
@@ -267,10 +269,10 @@ class AccountHalf:
         row = self._accounts.rows.get(name)
         if row is None:
             return
-        campaign_id, campaign_risk = None, 0.0
-        for cid, (risk, why) in self._members.get(name, {}).items():
+        campaign_id, campaign_risk, bystander = None, 0.0, 0.0
+        for cid, (risk, honest, why) in self._members.get(name, {}).items():
             if risk > campaign_risk:
-                campaign_id, campaign_risk = cid, risk
+                campaign_id, campaign_risk, bystander = cid, risk, honest
                 reasons = (*why, *reasons) if solo >= 0.3 else why
         clears = (
             "no further request that carries the campaign's text"
@@ -278,7 +280,7 @@ class AccountHalf:
             else "use as usual for the plan until the decision expires"
         )
         allowed = self._is_allowlisted(row)
-        assessment = Assessment(name, None, ts, solo, campaign_id, campaign_risk, reasons, clears, allowlisted=allowed)
+        assessment = Assessment(name, None, ts, solo, campaign_id, campaign_risk, reasons, clears, allowed, bystander)
         decision = self._policy.decide(assessment, len(self._accounts))
         if max(solo, campaign_risk) >= 0.5:
             self._accounts.state["flags"][row] |= SUSPECT
@@ -364,10 +366,10 @@ class AccountHalf:
                 if not self._members[name]:
                     del self._members[name]
                 self._decide(name, 0.0, (), max(word.ts, self._clock), out)
-        for name, risk in word.members:
+        for name, risk, honest in word.members:
             known = self._members.get(name, {}).get(word.campaign_id)
-            if name in self._accounts.rows and known != (risk, word.reasons):
-                self._members.setdefault(name, {})[word.campaign_id] = (risk, word.reasons)
+            if name in self._accounts.rows and known != (risk, honest, word.reasons):
+                self._members.setdefault(name, {})[word.campaign_id] = (risk, honest, word.reasons)
                 self._decide(name, 0.0, (), max(word.ts, self._clock), out)
         return out
 
@@ -385,7 +387,7 @@ class AccountHalf:
         campaigns = self._members.get(account_id, {})
         (readings,) = self._judge.readings(state)
         return AccountView(
-            account_id, max([risks[0], *(risk for risk, _ in campaigns.values())]), int(state["requests"][0]), float(state["first_ts"][0]),
+            account_id, max([risks[0], *(risk for risk, *_ in campaigns.values())]), int(state["requests"][0]), float(state["first_ts"][0]),
             float(state["last_ts"][0]), readings, tuple(campaigns), self._policy.check(account_id, max(self._clock, float(state["last_ts"][0]))),
             self._is_allowlisted(row),
         )  # fmt: skip
@@ -431,7 +433,7 @@ class AccountHalf:
             self._judge.restore(saved["judge"])
             if saved["baseline"] != self.settings.baseline:
                 self._judge.freeze()
-            self._members = msgspec.convert(saved["members"], dict[str, dict[str, tuple[float, tuple[Reason, ...]]]])
+            self._members = msgspec.convert(saved["members"], dict[str, dict[str, Membership]])
             self._solo = {
                 view.campaign.campaign_id: view for view in msgspec.convert(saved["solo"], list[CampaignView])
             }

@@ -94,7 +94,8 @@ class PopulationHalf:
             for e in campaign.evidence
         )
         risks = self._registry.risks(campaign, self._window)
-        return Verdict(campaign.campaign_id, campaign.ts, tuple(risks.items()), campaign.removed, reasons)
+        members = tuple((account, risk, honest) for account, (risk, honest) in risks.items())
+        return Verdict(campaign.campaign_id, campaign.ts, members, campaign.removed, reasons)
 
     def advance(self, ts: float) -> Outcome:
         """Say that event time has reached `ts`: what has come but was not looked at is, once a minute."""

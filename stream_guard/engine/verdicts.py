@@ -6,11 +6,14 @@ from stream_guard.events import Reason
 
 
 class Verdict(msgspec.Struct, frozen=True, array_like=True):
-    """A change of one campaign; `members` are (account, risk 0..1) from now on, `removed` those that left."""
+    """A change of one campaign: `members` from now on, the surest first, and `removed`, those that left.
+
+    A member is (account, risk, chance that it is an honest bystander), both 0..1.
+    """
 
     campaign_id: str
     ts: float
-    members: tuple[tuple[str, float], ...]
+    members: tuple[tuple[str, float, float], ...]
     removed: tuple[str, ...]
     reasons: tuple[Reason, ...]
 

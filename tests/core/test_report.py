@@ -69,7 +69,7 @@ def test_a_report_with_any_byte_changed_is_taken_or_refused(at, byte):
         PopulationHalf().process(msgspec.msgpack.encode([changed]))
 
 
-VERDICT = Verdict("ca_1", 1.0, (("a", 0.9), ("b", 0.6)), ("c",), (Reason("template", 0.5, 0.1, 1.0),))
+VERDICT = Verdict("ca_1", 1.0, (("a", 0.9, 0.01), ("b", 0.6, 0.2)), ("c",), (Reason("template", 0.5, 0.1, 1.0),))
 
 
 def test_a_verdict_comes_back_as_it_was():
