@@ -131,6 +131,15 @@ def clusters(window: Window, look: Look) -> tuple[Pairs, NDArray[np.int64], NDAr
     return pairs, sizes, np.arange(len(every)) >= len(whole)
 
 
+def top_share(
+    values: NDArray[np.int64], cluster: NDArray[np.int64], count: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the share of each cluster's most usual value, and that value."""
+    best = judge.top_value(values, cluster, count)
+    hits = np.bincount(cluster, (values == best[cluster]) & (values != 0), count)
+    return hits / np.maximum(np.bincount(cluster, minlength=count), 1), best
+
+
 def measured(window: Window, about: dict[str, Any]) -> Moment | None:
     """Measure every cluster of this moment; None if there is none."""
     look = Look.over(window)
@@ -138,20 +147,20 @@ def measured(window: Window, about: dict[str, Any]) -> Moment | None:
     count = len(prints)
     if not count:
         return None
-    features = judge.measure(look, pairs, prints, count)
+    features = judge.measure(look, pairs, prints, count).features
     own = np.unique(np.stack([pairs.cluster, pairs.account]), axis=1)
     cluster, account = own
-    facts, one = window.facts[account], np.ones(len(account))
+    facts = window.facts[account]
     mail = np.where(facts["public_mail"], 0, facts["mail"]).astype(np.int64)
-    firm, _ = judge.top_share(facts["org"].astype(np.int64), one, cluster, count)
-    domain, _ = judge.top_share(mail, one, cluster, count)
+    firm, _ = top_share(facts["org"].astype(np.int64), cluster, count)
+    domain, _ = top_share(mail, cluster, count)
     # What most of the accounts are: campaigns and kinds as numbers from 1 on, 0 for none of it.
     truth = [about["accounts"].get(name, {"label": BENIGN, "kind": "unknown"}) for name in window.names]
     campaigns, kinds = [BENIGN, *about["campaigns"]], ["", *sorted({t["kind"] for t in truth})]
     label = np.array([campaigns.index(t["label"]) for t in truth], np.int64)[account]
     kind = np.array([kinds.index(t["kind"]) for t in truth], np.int64)[account]
-    guilty, best = judge.top_share(label, one, cluster, count)
-    _, kind = judge.top_share(kind, one, cluster, count)
+    guilty, best = top_share(label, cluster, count)
+    _, kind = top_share(kind, cluster, count)
     return Moment(
         features.astype(np.float32),
         np.bincount(cluster, minlength=count),
@@ -279,7 +288,7 @@ def scaled(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return the features as the judge takes them, with a column of ones at the end; their centres and scales."""
     centre, scale = c.shrunk.mean(axis=0), np.maximum(c.shrunk.std(axis=0), SCALE_MIN)
-    z = np.clip((c.shrunk - centre) / scale, -judge.CLIP, judge.CLIP) * used
+    z = np.clip((c.shrunk - centre) / scale, -judge.CLIP, judge.HIGHEST) * used
     return np.concatenate([z, np.ones((len(z), 1))], axis=1), centre, scale
 
 

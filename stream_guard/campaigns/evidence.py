@@ -36,7 +36,6 @@ MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 FACTS_IN_WORDS = {
     "single_turn": "of their requests open a conversation that is not gone on with",
     "top_limit": "of their requests have the one same output limit",
-    "top_model": "of their requests ask for the one same model",
     "small_plan": "of the accounts are on a small plan",
     "independent": "of the accounts share no organisation with another one",
     "mostly": "of the accounts do hardly anything else",

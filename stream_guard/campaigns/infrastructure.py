@@ -141,7 +141,7 @@ def measure(look: Look, seen: Things, groups: list[NDArray[np.int64]]) -> NDArra
     """Return the features [len(groups), len(FEATURES)] of sets of accounts, sorted; NaN where nothing is known."""
     pairs = _requests(look, groups)
     behaviour = dict(
-        zip(judge.FEATURES, judge.measure(look, pairs, np.ones(len(groups), np.int64), len(groups)).T, strict=True)
+        zip(judge.FEATURES, judge.measure(look, pairs, np.ones(len(groups), np.int64), len(groups)).features.T, strict=True)
     )
     facts, out = look.window.facts, np.full((len(groups), len(FEATURES)), np.nan)
     for g, who in enumerate(groups):
@@ -231,7 +231,7 @@ def clusters(
         out.append(
             Cluster(
                 none, who, ones, look.totals[who].astype(np.int64), float(score[g]), judge.CENTRE, judge.USUAL,
-                pairs.sighting[pairs.cluster == g], "infrastructure",
+                pairs.sighting[pairs.cluster == g], np.zeros(len(who), np.bool_), "infrastructure",
             )
         )  # fmt: skip
     return sorted(out, key=lambda cluster: -cluster.score)

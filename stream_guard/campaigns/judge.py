@@ -11,37 +11,47 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_guard.campaigns.report import SINGLE_TURN, TIERS
+from stream_guard.campaigns.report import INTERACTIVE, REFUSED, SINGLE_TURN, TIERS
 from stream_guard.campaigns.window import Window
 
 SHRINK = 5.0
 CLIP = 4.0
 """Scales from the centre beyond which a feature counts no more."""
+CLIPS = {"interactive": 1.5}
+"""The same, upward, of a feature that anybody can claim and that acquits: what it can weigh is bounded."""
 PRIOR_CLUSTERS = 50.0
 """How many clusters the shipped usual values weigh, until the population has its own."""
 DAY = 86_400.0
 
 PRIORS: dict[str, tuple[float, float, float, float]] = {
-    "accounts_log2": (-0.938, 2.63, 0.777, 2.32),
-    "prints_log2": (0.0625, 2.74, 1.33, 2.32),
-    "independent": (1.59, 0.942, 0.111, 1),
-    "has_org": (1.84, 0.733, 0.214, 0.8),
-    "vouched": (-3.41, 0.665, 0.226, 0.75),
-    "same_mail": (-2.29, 0.292, 0.166, 0.25),
-    "single_turn": (0.791, 0.593, 0.221, 0.637),
-    "harness": (-2.17, 0.236, 0.283, 0),
-    "top_limit": (0.335, 0.464, 0.115, 0.455),
-    "top_model": (0.192, 0.627, 0.109, 0.6),
-    "plan_use_log": (-0.591, -1.77, 0.488, -1.68),
-    "mostly": (-0.384, 0.0608, 0.175, 0),
-    "coverage": (-0.193, 0.0997, 0.163, 0.0324),
-    "small_plan": (0.213, 0.494, 0.214, 0.5),
-    "age_log": (-1.25, 4.37, 0.605, 4.54),
-    "volume_spread": (-0.136, 0.612, 0.165, 0.613),
-    "systems_log2": (0.445, 0.00655, 0.1, 0),
-    "agents_log2": (-0.546, 0.0078, 0.1, 0),
-    "before_log": (-0.286, 2.64, 0.787, 2.86),
-    "education": (-1.43, 0.0619, 0.181, 0),
+    "accounts_log2": (-0.389, 2.63, 0.777, 2.32),
+    "prints_log2": (-0.173, 2.7, 1.31, 2.32),
+    "independent": (1.26, 0.942, 0.11, 1),
+    "has_org": (0.612, 0.743, 0.211, 0.8),
+    "vouched": (-2.13, 0.678, 0.22, 0.75),
+    "same_mail": (-1.41, 0.291, 0.165, 0.25),
+    "single_turn": (0.297, 0.597, 0.22, 0.658),
+    "harness": (-2.26, 0.24, 0.284, 0),
+    "top_limit": (0.164, 0.465, 0.114, 0.46),
+    "top_model": (0.102, 0.626, 0.107, 0.6),
+    "plan_use_log": (0.789, -1.78, 0.486, -1.7),
+    "mostly": (-0.126, 0.0567, 0.169, 0),
+    "coverage": (-0.114, 0.0961, 0.159, 0.0328),
+    "small_plan": (0.485, 0.485, 0.215, 0.5),
+    "age_log": (-0.655, 4.39, 0.582, 4.54),
+    "volume_spread": (-0.167, 0.614, 0.164, 0.609),
+    "systems_log2": (0.154, 0.00667, 0.1, 0),
+    "agents_log2": (-0.379, 0.00791, 0.1, 0),
+    "education": (-1.01, 0.0613, 0.181, 0),
+    "interactive": (-3.57, 0.0859, 0.152, 0.0145),
+    "free_plan": (-0.77, 0.0535, 0.1, 0.0145),
+    "with_system": (-0.496, 0.659, 0.29, 0.74),
+    "tokens_log": (-1.11, 3.1, 0.289, 3.03),
+    "addresses_log2": (0.393, 0.142, 0.225, 0),
+    "refused": (0.424, 0.00461, 0.1, 0),
+    "requests_log": (-1.43, 3.72, 0.795, 3.81),
+    "carried_log": (-0.14, 0.955, 0.417, 0.733),
+    "age_spread": (0.171, 0.901, 0.328, 0.912),
 }
 """Feature -> (weight, centre, scale, usual): the shipped judge. Weights and centres were fitted (docs/detection.md says on
 what, and how well they do on scenarios that were left out); `usual` is what clusters of a population mostly are."""
@@ -65,15 +75,27 @@ ABOUT: dict[str, str] = {
     "volume_spread": "Standard deviation of the log of the accounts' requests: levelled quotas have little.",
     "systems_log2": "Distinct system texts of an account's carrying requests, log2: a relay carries its customers'.",
     "agents_log2": "Distinct user agents of an account's carrying requests, log2.",
-    "before_log": "Requests of an account before its first carrying one, log(1 + n): people have a past.",
     "education": "Share of accounts that are known to be of a school or a university.",
+    "interactive": "Share of the carrying requests from a browser: extraction is done by programs.",
+    "free_plan": "Share of accounts on the free plan, of those whose plan is known: it ends where harvesting begins.",
+    "with_system": "Share of the carrying requests with a system text.",
+    "tokens_log": "Tokens of a request, over all of an account's requests, log10.",
+    "addresses_log2": "Distinct addresses of an account's carrying requests, log2.",
+    "refused": "Share of the carrying requests that the model refused.",
+    "requests_log": "Requests of an account that are looked back on, log(1 + n).",
+    "carried_log": "Requests of an account that carry the cluster, log(1 + n).",
+    "age_spread": "Standard deviation of the accounts' age_log: accounts made to order are of one age.",
 }
 """What each feature says; each is a mean over the accounts of a cluster."""
 
 FEATURES = tuple(PRIORS)
 WEIGHTS, CENTRE, SCALE, USUAL = np.array(list(PRIORS.values())).T
-BIAS = -6.49
+BIAS = -6.9
+HIGHEST = np.array([CLIPS.get(name, CLIP) for name in FEATURES])
 UNSHRUNK = ("accounts_log2", "prints_log2")
+
+
+SMALL_PLANS = (TIERS.index("free"), TIERS.index("pro"))
 
 
 class Pairs(NamedTuple):
@@ -103,27 +125,22 @@ def vouched(facts: NDArray[np.void]) -> NDArray[np.bool_]:
     return own
 
 
-def top_share(
-    values: NDArray[np.int64], weights: NDArray[np.float64], cluster: NDArray[np.int64], count: int
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the weight share of each cluster's heaviest value, and that value; value 0 (unknown) never is the heaviest."""
+def top_value(values: NDArray[np.int64], cluster: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return the most usual value of each cluster, the smallest of those alike; 0 (unknown) only where nothing is known."""
     known = values != 0
-    top, best = np.zeros(count), np.zeros(count, np.int64)
+    best = np.zeros(count, np.int64)
     if not known.any():
-        return top, best
-    v, w, c = values[known], weights[known], cluster[known]
+        return best
+    v, c = values[known], cluster[known]
     order = np.argsort(c << 32 | v, kind="stable")
-    v, w, c = v[order], w[order], c[order]
+    v, c = v[order], c[order]
     starts = np.flatnonzero(np.r_[True, (v[1:] != v[:-1]) | (c[1:] != c[:-1])])
-    sums = np.add.reduceat(w, starts)
-    total = np.bincount(cluster, weights, count)
-    order = np.lexsort((-v[starts], sums, c[starts]))  # the last of each cluster is its heaviest
-    starts, sums = starts[order], sums[order]
-    last = np.flatnonzero(np.r_[c[starts][1:] != c[starts][:-1], True])
-    where = c[starts][last]
-    top[where] = sums[last] / np.maximum(total[where], 1e-9)
-    best[where] = v[starts][last]
-    return top, best
+    n = np.diff(np.r_[starts, len(v)])
+    order = np.lexsort((-v[starts], n, c[starts]))  # the last of each cluster is its most usual
+    starts = starts[order]
+    last = starts[np.flatnonzero(np.r_[c[starts][1:] != c[starts][:-1], True])]
+    best[c[last]] = v[last]
+    return best
 
 
 def _distinct(of: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -136,12 +153,18 @@ def _distinct(of: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[np.in
     return o[np.r_[True, (o[1:] != o[:-1]) | (v[1:] != v[:-1])]]
 
 
-def measure(look: Look, pairs: Pairs, prints: NDArray[np.int64], count: int) -> NDArray[np.float64]:
-    """Return the features [count, len(FEATURES)] of `count` clusters, not yet shrunk; NaN where nothing is known.
+class Measured(NamedTuple):
+    """What some clusters are like, not yet shrunk; NaN where nothing is known."""
 
-    `prints` says how many fingerprints each cluster has.
-    """
-    held, facts = look.held, look.window.facts
+    features: NDArray[np.float64]  # [clusters, FEATURES]: means over the accounts of a cluster
+    own: NDArray[np.float64]  # [members, FEATURES]: what each account adds to them; NaN for what only a cluster has
+    cluster: NDArray[np.int64]  # of each member, sorted
+    account: NDArray[np.int64]  # of each member, sorted within its cluster
+
+
+def measure(look: Look, pairs: Pairs, prints: NDArray[np.int64], count: int) -> Measured:
+    """Measure `count` clusters, of which each has so many fingerprints as `prints` says, and their members."""
+    held = look.held
 
     def seen(name: str) -> NDArray[np.int64]:
         """One field of the carrying sightings."""
@@ -153,67 +176,90 @@ def measure(look: Look, pairs: Pairs, prints: NDArray[np.int64], count: int) -> 
     member = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(pairs.account)]))  # pair -> (cluster, account)
     cluster, account = pairs.cluster[starts], pairs.account[starts]
     carried = np.bincount(member, minlength=len(starts)).astype(float)
-    totals = look.totals[account]
-    n = np.maximum(np.bincount(cluster, minlength=count), 1).astype(float)
-    one = np.ones(len(starts))
+    n = np.bincount(cluster, minlength=count)
 
-    def mean(values: NDArray[np.float64], known: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
-        """Mean over the accounts of a cluster."""
-        if known is None:
-            return np.asarray(np.bincount(cluster, values, count) / n)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.bincount(cluster[known], values[known], count) / np.bincount(cluster[known], minlength=count)
-
-    def over_requests(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Mean over the carrying requests of an account, then over the accounts."""
-        return mean(np.bincount(member, values, len(starts)) / carried)
+    def share(of: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Share of an account's carrying requests."""
+        return np.asarray(np.bincount(member, of, len(starts)) / carried)
 
     def top(values: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Share of requests with the cluster's most usual value, averaged over accounts."""
-        _, best = top_share(values[starts], one, cluster, count)
-        return over_requests(((values == best[pairs.cluster]) & (values != 0)).astype(float))
+        """Share of an account's carrying requests with the cluster's most usual value."""
+        best = top_value(values[starts], cluster, count)
+        return share((values == best[pairs.cluster]) & (values != 0))
 
     def variety(values: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Distinct values an account, log2 and averaged."""
-        return mean(np.log2(np.bincount(_distinct(member, values), minlength=len(starts))))
+        """Distinct values in an account's carrying requests, log2."""
+        return np.asarray(np.log2(np.bincount(_distinct(member, values), minlength=len(starts))))
 
-    f = facts[account]
+    f = look.window.facts[account]
     org, mail = f["org"].astype(np.int64), np.where(f["public_mail"], 0, f["mail"]).astype(np.int64)
     identity = np.where(org != 0, org, account + (1 << 32))  # one without an organisation is its own
-    independent = np.bincount(_distinct(cluster, identity), minlength=count) / n
-    created = f["created_at"] > 0
-    first_ts = np.minimum.reduceat(seen("ts"), starts).astype(float)
-    age = np.maximum(first_ts - f["created_at"], 0) / DAY
-    earlier = np.minimum.reduceat(look.window.rank(pairs.sighting), starts)
-    volume = np.log1p(totals.astype(float))
-    volume_mean = mean(volume)[cluster]
-    entitled = (f["entitlement"] > 0) & (f["tokens_day"] > 0)
+    age = np.maximum(np.minimum.reduceat(seen("ts"), starts) - f["created_at"], 0.0) / DAY
+    volume = np.log1p(look.totals[account].astype(float))
+    entitlement = f["entitlement"].astype(float)
     with np.errstate(divide="ignore", invalid="ignore"):
-        plan_use = np.log10(np.where(entitled, f["tokens_day"] / np.maximum(f["entitlement"], 1), 1.0))
-    small = (f["tier"] == TIERS.index("free")) | (f["tier"] == TIERS.index("pro"))
-    columns = {
-        "accounts_log2": np.log2(n),
+        own = {
+            "independent": _distinct_share(cluster, identity),
+            "has_org": (org != 0).astype(float),
+            "vouched": vouched(f).astype(float),
+            "same_mail": ((mail == top_value(mail, cluster, count)[cluster]) & (mail != 0)).astype(float),
+            "single_turn": share((seen("flags") & SINGLE_TURN) > 0),
+            "harness": share(seen("harness") != 0),
+            "interactive": share((seen("flags") & INTERACTIVE) > 0),
+            "with_system": share(seen("system") != 0),
+            "refused": share((seen("flags") & REFUSED) > 0),
+            "top_limit": top(seen("limit")),
+            "top_model": top(seen("model")),
+            "plan_use_log": np.where(
+                (entitlement > 0) & (f["tokens_day"] > 0), np.log10(f["tokens_day"] / entitlement), np.nan
+            ),
+            "tokens_log": np.log10(np.maximum(f["tokens_day"], 1.0) / np.maximum(f["day"], 1.0)),
+            "mostly": (2.0 * carried >= look.totals[account]).astype(float),
+            "coverage": carried / np.maximum(look.totals[account], 1),
+            "small_plan": np.where(f["tier"] > 0, np.isin(f["tier"], SMALL_PLANS), np.nan),
+            "free_plan": np.where(f["tier"] > 0, f["tier"] == TIERS.index("free"), np.nan),
+            "age_log": np.where(f["created_at"] > 0, np.log1p(age), np.nan),
+            "systems_log2": variety(seen("system")),
+            "agents_log2": variety(seen("agent")),
+            "addresses_log2": variety(seen("ip")),
+            "education": (f["pathway"] == 1).astype(float),
+            "carried_log": np.log1p(carried),
+            "requests_log": volume,
+        }
+    whole = {
+        "accounts_log2": np.log2(np.maximum(n, 1)),
         "prints_log2": np.log2(np.maximum(prints, 1)),
-        "independent": independent,
-        "has_org": mean((org != 0).astype(float)),
-        "vouched": mean(vouched(f).astype(float)),
-        "same_mail": top_share(mail, one, cluster, count)[0],
-        "single_turn": over_requests(((seen("flags") & SINGLE_TURN) > 0).astype(float)),
-        "harness": over_requests((seen("harness") != 0).astype(float)),
-        "top_limit": top(seen("limit")),
-        "top_model": top(seen("model")),
-        "plan_use_log": mean(plan_use, entitled),
-        "mostly": mean((carried >= 0.5 * totals).astype(float)),
-        "coverage": mean(carried / np.maximum(totals, 1)),
-        "small_plan": mean(small.astype(float), f["tier"] > 0),
-        "age_log": mean(np.log1p(age), created),
-        "volume_spread": np.sqrt(mean((volume - volume_mean) ** 2)),
-        "systems_log2": variety(seen("system")),
-        "agents_log2": variety(seen("agent")),
-        "before_log": mean(np.log1p(earlier.astype(float))),
-        "education": mean((f["pathway"] == 1).astype(float)),
+        "volume_spread": _spread(volume, cluster, count),
+        "age_spread": _spread(own["age_log"], cluster, count),
     }
-    return np.stack([columns[name] for name in FEATURES], axis=1)
+    features = [whole[name] if name in whole else _mean(own[name], cluster, count) for name in FEATURES]
+    unknown = np.full(len(starts), np.nan)
+    members = [own.get(name, unknown) for name in FEATURES]
+    return Measured(np.stack(features, axis=1), np.stack(members, axis=1), cluster, account)
+
+
+def _mean(values: NDArray[np.float64], cluster: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+    """Return the mean over the known values of each cluster; NaN where none is."""
+    known = np.isfinite(values)
+    if not known.all():
+        values, cluster = values[known], cluster[known]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.bincount(cluster, values, count) / np.bincount(cluster, minlength=count))
+
+
+def _spread(values: NDArray[np.float64], cluster: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+    """Return the standard deviation of the known values of each cluster."""
+    return np.sqrt(_mean((values - _mean(values, cluster, count)[cluster]) ** 2, cluster, count))
+
+
+def _distinct_share(cluster: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return for each member one over how many of its cluster have its value: the mean is distinct values over members."""
+    order = np.lexsort((values, cluster))
+    c, v = cluster[order], values[order]
+    run = np.cumsum(np.r_[False, (c[1:] != c[:-1]) | (v[1:] != v[:-1])])
+    shares = np.empty(len(cluster))
+    shares[order] = 1.0 / np.bincount(run)[run]
+    return shares
 
 
 class Verdicts(NamedTuple):
@@ -264,6 +310,14 @@ def judge(
     return Verdicts(scaled(shrunk) @ weights + BIAS, shrunk, ordinary)
 
 
+def each(
+    measured: Measured, ordinary: NDArray[np.float64], weights: NDArray[np.float64] = WEIGHTS
+) -> NDArray[np.float64]:
+    """Score every member as a cluster of its like would be: by what it does itself, where it is known."""
+    own = np.where(np.isfinite(measured.own), measured.own, measured.features[measured.cluster])
+    return np.asarray(scaled(np.where(np.isfinite(own), own, ordinary)) @ weights + BIAS)
+
+
 def contributions(features: NDArray[np.float64], weights: NDArray[np.float64] = WEIGHTS) -> dict[str, float]:
     """Return each feature's part in the score of one cluster; they sum to the score less `BIAS`."""
     return dict(zip(FEATURES, (scaled(features) * weights).tolist(), strict=True))
@@ -271,7 +325,7 @@ def contributions(features: NDArray[np.float64], weights: NDArray[np.float64] = 
 
 def scaled(features: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return shrunk features as the score counts them: in scales from the centre, at most `CLIP`."""
-    return np.asarray(np.clip((features - CENTRE) / SCALE, -CLIP, CLIP))
+    return np.asarray(np.clip((features - CENTRE) / SCALE, -CLIP, HIGHEST))
 
 
 def relays(features: NDArray[np.float64]) -> NDArray[np.bool_]:

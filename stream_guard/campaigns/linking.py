@@ -30,6 +30,17 @@ CORE = 0.2
 """Share of the widest group's accounts that another group of the cluster has at least: a text that a few members happen to
 share with honest accounts (such as their cover) makes nobody a member."""
 CLUSTER_PRINTS_MIN = 4
+LENIENCE = 2.0
+"""Log odds that a group may score below the bar if its text is known from a campaign."""
+BROAD = 2
+"""Groups of the cluster that a member shows: somebody who shows one of many has that one text in common with it, no more."""
+MOST = 0.5
+"""Share of the cluster's accounts from which a single group speaks for a member, if members mostly show no more than `FEW`."""
+FEW = 2
+SOME = 0.25
+"""The same for an account that is linked and watched, if it is by itself as the campaign's are."""
+UNLIKE = -2.0
+"""Log odds, of accounts such as a member is, below which it is linked but not acted upon."""
 
 
 @dataclass(slots=True)
@@ -44,6 +55,7 @@ class Cluster:
     features: NDArray[np.float64]  # shrunk: what was judged
     usual: NDArray[np.float64]
     sightings: NDArray[np.int64]
+    doubtful: NDArray[np.bool_]  # members that are linked and watched, but not acted upon: perhaps bystanders
     shape: str = "narrow"
     measured: NDArray[np.float64] = field(default_factory=lambda: judge.USUAL)  # not shrunk: what is told
 
@@ -84,7 +96,8 @@ class Linker:
         honest = self._known_from(window, carried, taught.templates) > KNOWN * carried.sizes
         enough = scene.accounts >= groups.ACCOUNTS_MIN
         relay = judge.relays(scene.features)
-        guilty = ((scene.score > self.settings.suspect) & enough | (convicted >= 0) | relay) & ~honest
+        known = (convicted >= 0) & (scene.score > self.settings.suspect - LENIENCE)
+        guilty = ((scene.score > self.settings.suspect) & enough | known | relay) & ~honest
         for g in np.flatnonzero(guilty).tolist():
             guilty[g] = not self.one_customer(window, scene.members[g])
         relay &= guilty
@@ -118,30 +131,34 @@ class Linker:
         sightings = np.flatnonzero(group_of[account] >= 0)
         sightings = sightings[np.lexsort((account[sightings], group_of[account[sightings]]))]
         pairs = judge.Pairs(group_of[account[sightings]], account[sightings], sightings)
-        features = judge.measure(look, pairs, np.ones(len(found), np.int64), len(found))
+        measured = judge.measure(look, pairs, np.ones(len(found), np.int64), len(found))
         for name in ("prints_log2", "mostly", "coverage"):  # say nothing where all requests are taken
-            features[:, judge.FEATURES.index(name)] = np.nan
-        verdict = judge.judge(features, np.array([len(who) for who in found], float), scene.ordinary, scene.weights)
+            measured.features[:, judge.FEATURES.index(name)] = measured.own[:, judge.FEATURES.index(name)] = np.nan
+        n = np.bincount(measured.cluster, minlength=len(found)).astype(float)
+        verdict = judge.judge(measured.features, n, scene.ordinary, scene.weights)
+        own = judge.each(measured, scene.ordinary, scene.weights)
         clusters = []
         for g in np.flatnonzero(verdict.score >= self.settings.convict_twins).tolist():
-            mine = sightings[pairs.cluster == g]
-            who, carried = np.unique(account[mine], return_counts=True)
-            if len(who) >= self.settings.accounts_min:
-                none = np.zeros(0, np.uint32)
-                clusters.append(
-                    Cluster(
-                        none,
-                        who,
-                        np.ones(len(who)),
-                        carried,
-                        float(verdict.score[g]),
-                        verdict.features[g],
-                        scene.ordinary,
-                        mine,
-                        "twin",
-                        features[g],
-                    )
+            kept = (measured.cluster == g) & (own >= self.settings.suspect)
+            who = measured.account[kept]
+            if len(who) < self.settings.accounts_min:
+                continue
+            mine = sightings[(pairs.cluster == g) & np.isin(pairs.account, who)]
+            clusters.append(
+                Cluster(
+                    np.zeros(0, np.uint32),
+                    who,
+                    np.ones(len(who)),
+                    np.bincount(np.searchsorted(who, account[mine]), minlength=len(who)),
+                    float(verdict.score[g]),
+                    verdict.features[g],
+                    scene.ordinary,
+                    mine,
+                    np.ones(len(who), np.bool_),  # who shares no text is not acted upon for asking alike
+                    "twin",
+                    measured.features[g],
                 )
+            )
         return clusters
 
     def _judged(self, window: Window, carried: Carried, weights: NDArray[np.float64]) -> Scene:
@@ -151,7 +168,7 @@ class Linker:
         shown = pairs.cluster << 32 | pairs.account  # sorted already
         shown = shown[np.r_[True, shown[1:] != shown[:-1]]]
         accounts = np.bincount(shown >> 32, minlength=count).astype(np.float64)
-        features = judge.measure(look, pairs, carried.sizes.astype(np.int64), count)
+        features = judge.measure(look, pairs, carried.sizes.astype(np.int64), count).features
         ordinary = judge.usual(features, accounts)
         members = np.split(shown & 0xFFFFFFFF, np.cumsum(accounts.astype(np.int64))[:-1])
         score = judge.judge(features, accounts, ordinary, weights).score
@@ -231,35 +248,59 @@ class Linker:
 
     def _cut(self, scene: Scene, part: list[int], requests_min: int) -> Cluster | None:
         """Keep the accounts that the groups in `part` cover well enough; None if those are too few."""
-        carried, look = scene.carried, scene.look
+        look, weights = scene.look, scene.weights
         widest = max(scene.accounts[g] for g in part)
         part = [g for g in part if scene.accounts[g] >= CORE * widest]
-        sightings = np.unique(np.concatenate([carried.sighting[scene.starts[g] : scene.starts[g + 1]] for g in part]))
+        sightings = np.unique(
+            np.concatenate([scene.carried.sighting[scene.starts[g] : scene.starts[g + 1]] for g in part])
+        )
         account = look.held["account"][sightings].astype(np.int64)
-        who, inverse, n = np.unique(account, return_inverse=True, return_counts=True)
+        sightings, account = sightings[order := np.argsort(account, kind="stable")], account[order]
+        who, n = np.unique(account, return_counts=True)
         coverage = n / np.maximum(look.totals[who], 1)
-        keep = (coverage >= COVERAGE_MIN * np.median(coverage)) & (n >= requests_min)
-        keep |= self._pays_alike(look.window, who, keep)
-        if keep.sum() < self.settings.accounts_min:
+        carries = (coverage >= COVERAGE_MIN * np.median(coverage)) & (n >= requests_min)
+        carries |= self._pays_alike(look.window, who, carries)
+        firm, likely = self._shown(scene, part, who, carries)
+        if firm.sum() < self.settings.accounts_min:
             return None
-        inside = keep[inverse]
-        sightings, account = sightings[inside], account[inside]
-        order = np.argsort(account, kind="stable")
-        pairs = judge.Pairs(np.zeros(len(order), np.int64), account[order], sightings[order])
-        prints = look.window.keys[np.isin(carried.group_of, part)]
-        features = judge.measure(look, pairs, np.array([len(prints)]), 1)
-        verdict = judge.judge(features, np.array([keep.sum()], float), scene.ordinary, scene.weights)
+        prints = look.window.keys[np.isin(scene.carried.group_of, part)]
+
+        def measured(kept: NDArray[np.bool_]) -> judge.Measured:
+            inside = np.isin(account, who[kept])
+            one = np.zeros(int(inside.sum()), np.int64)
+            pairs = judge.Pairs(one, account[inside], sightings[inside])
+            return judge.measure(look, pairs, np.array([len(prints)]), 1)
+
+        core = measured(firm)
+        verdict = judge.judge(core.features, np.array([firm.sum()], float), scene.ordinary, weights)
+        own = np.full(len(who), -np.inf)
+        own[firm | likely] = judge.each(measured(firm | likely), scene.ordinary, weights)
+        kept = firm | likely & (own >= self.settings.suspect)
+        doubtful = ~firm | (own < UNLIKE)
         return Cluster(
             prints,
-            who[keep],
-            coverage[keep],
-            n[keep],
+            who[kept],
+            coverage[kept],
+            n[kept],
             float(verdict.score[0]),
             verdict.features[0],
             scene.ordinary,
-            sightings,
-            measured=features[0],
+            sightings[np.isin(account, who[kept])],
+            doubtful[kept],
+            measured=core.features[0],
         )
+
+    def _shown(
+        self, scene: Scene, part: list[int], who: NDArray[np.int64], carries: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Say who shows enough of the groups in `part` to be a member for sure, and who by what is like one else."""
+        places = np.concatenate([np.searchsorted(who, scene.members[g]) for g in part])
+        widths = np.repeat(scene.accounts[part], [len(scene.members[g]) for g in part])
+        breadth, widest = np.bincount(places, minlength=len(who)), np.zeros(len(who))
+        np.maximum.at(widest, places, widths)
+        few = np.median(breadth[carries]) <= FEW if carries.any() else True
+        firm = carries & ((breadth >= BROAD) | (widest > MOST * len(who)) & few)
+        return firm, carries & ~firm & (widest >= SOME * len(who))
 
 
 def campaign_id(first_seen: float, accounts: list[str]) -> str:

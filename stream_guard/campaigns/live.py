@@ -23,6 +23,8 @@ class Membership:
         Share of its requests that carry the campaign, when it was last seen to.
     carried, first_ts, last_ts
         Requests that were seen to carry it at one time (the most), the time of the first and of the last.
+    doubtful
+        It may be a bystander: linked, watched, not acted upon.
     """
 
     since: float
@@ -31,6 +33,7 @@ class Membership:
     carried: int
     first_ts: float
     last_ts: float
+    doubtful: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -87,8 +90,10 @@ class Live:
         """Return what `dump` gave. Raises TypeError or ValueError for anything else."""
         name, first, members, prints, score, pools, parents, last, told, past, apart, apart_ts = saved
         kept = {
-            int(row): Membership(float(since), str(kind), float(share), int(carried), float(begin), float(end))
-            for row, since, kind, share, carried, begin, end in members
+            int(row): Membership(
+                float(since), str(kind), float(share), int(carried), float(begin), float(end), bool(doubt)
+            )
+            for row, since, kind, share, carried, begin, end, doubt in members
         }
         return cls(
             str(name), float(first), kept, np.frombuffer(prints, np.uint32).copy(), float(score), [float(ts) for ts in pools],

@@ -142,7 +142,7 @@ class Registry:
             news[campaign.campaign_id][0].extend(self._join(campaign, cluster, window, ts, known=bool(mine)))
         around = Around(window, self.rows(), ts, self._releases, self._bans, joins.crossings)
         for campaign, clusters in taken.values():
-            added, parents = news[campaign.campaign_id]
+            added, parents = list(dict.fromkeys(news[campaign.campaign_id][0])), news[campaign.campaign_id][1]
             changes += self._tell(campaign, clusters, added, parents, around)
             for other in parents:  # after that, so that nobody is free in between
                 changes += self._end(other, window, ts)
@@ -184,6 +184,7 @@ class Registry:
                     judge.CENTRE,
                     judge.USUAL,
                     none.astype(np.int64),
+                    np.zeros(len(members), np.bool_),
                     "joined",
                 )
             )
@@ -221,21 +222,25 @@ class Registry:
         return campaign
 
     def _join(self, campaign: Live, cluster: Cluster, window: Window, ts: float, *, known: bool) -> list[int]:
-        """Take up what a cluster says of a campaign; returns who is new in it."""
+        """Take up what a cluster says of a campaign; returns who is new in it, or no longer in doubt."""
         fresh = cluster.prints[~np.isin(cluster.prints, campaign.prints)]
         campaign.prints = np.concatenate([campaign.prints, fresh])[-PRINTS_MAX:]
         campaign.score = max(cluster.score, 0.5 * campaign.score)
         first, last = _carried_from(cluster, window)
         kind, added = KIND_OF.get(cluster.shape, cluster.shape), []
-        for m, share, carried, begin, end in zip(
-            cluster.members.tolist(), cluster.coverage.tolist(), cluster.carried.tolist(), first, last, strict=True
+        rows, shares, counts = cluster.members.tolist(), cluster.coverage.tolist(), cluster.carried.tolist()
+        for m, share, carried, begin, end, doubtful in zip(
+            rows, shares, counts, first, last, cluster.doubtful.tolist(), strict=True
         ):
             member = campaign.members.get(m)
             if member is None:
                 why = "payment" if kind == "template" and carried == 1 and not known else kind
-                campaign.members[m] = Membership(ts, why, share, carried, begin, end)
+                campaign.members[m] = Membership(ts, why, share, carried, begin, end, doubtful)
                 added.append(m)
             else:
+                if member.doubtful and not doubtful:
+                    member.doubtful = False
+                    added.append(m)
                 member.share, member.carried = share, max(member.carried, carried)
                 member.first_ts, member.last_ts = min(member.first_ts, begin), max(member.last_ts, end)
         return added
@@ -387,7 +392,10 @@ class Registry:
         rows = np.fromiter(live.members, np.int64, len(live.members))
         coverage = np.array([of.share for of in live.members.values()])
         honest = np.round(chances(window.facts[rows], coverage, live.score), 6)
-        chance = dict(zip(rows.tolist(), honest.tolist(), strict=True))
+        chance = {
+            row: max(of, BYSTANDER) if member.doubtful else of
+            for (row, member), of in zip(live.members.items(), honest.tolist(), strict=True)
+        }
         added = sorted((chance[window.rows[account]], account) for account in campaign.accounts)
         most = min(campaign.risk, BYSTANDER_RISK)
         return {account: (most if of >= BYSTANDER else campaign.risk, of) for of, account in added}
@@ -476,5 +484,9 @@ def _awake(cluster: Cluster, window: Window, idle_ts: float) -> Cluster:
     if awake.all():
         return cluster
     return replace(
-        cluster, members=cluster.members[awake], coverage=cluster.coverage[awake], carried=cluster.carried[awake]
+        cluster,
+        members=cluster.members[awake],
+        coverage=cluster.coverage[awake],
+        carried=cluster.carried[awake],
+        doubtful=cluster.doubtful[awake],
     )

@@ -16,8 +16,9 @@ from stream_guard.sketch import DIMENSIONS, FINGERPRINTS
 SIGHTINGS_A_DAY = 48.0
 """Sightings of one account a day that are sent in full; of more requests than that, a fair sample is."""
 
-SINGLE_TURN, REFUSED, CUT = 1, 2, 4
-"""Bits of a sighting's `flags`: it opens its conversation, it was refused, its answer ended at the length limit."""
+SINGLE_TURN, REFUSED, CUT, INTERACTIVE = 1, 2, 4, 8
+"""Bits of a sighting's `flags`: it opens its conversation, it was refused, its answer ended at the length limit, a person
+sent it with a browser."""
 
 SIGHTING = np.dtype(
     [

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_guard import sketch
-from stream_guard.campaigns.report import CUT, REFUSED, SIGHTING, SINGLE_TURN
+from stream_guard.campaigns.report import CUT, INTERACTIVE, REFUSED, SIGHTING, SINGLE_TURN
 from stream_guard.events import Client, RequestEvent
 from stream_guard.sketch import FINGERPRINTS, SYSTEMS_HELD, Sketches
 
@@ -21,6 +21,8 @@ ENDS: dict[str | None, int] = {
     "max_tokens": CUT,
 }
 """What a finish reason says, as flags of a sighting."""
+BROWSER = "Mozilla/"
+"""How the user agent of every browser begins (RFC 9110, 10.1.5, and habit)."""
 _NOWHERE = Client()
 
 
@@ -115,6 +117,7 @@ class Intake:
         sightings["limit"] = limit + 1  # 0 is unknown
         sightings["model"] = self._codes([e.model for e in events])
         flags = np.where(turn == 0, SINGLE_TURN, 0)
+        flags |= np.array([INTERACTIVE if (c.user_agent or "").startswith(BROWSER) else 0 for c in clients])
         sightings["flags"] = flags | np.array([ENDS.get(e.finish_reason, 0) for e in events])
         sightings["marks"] = sketches.marks | np.array([s.marks for s in systems], np.uint8)
         return Taken(

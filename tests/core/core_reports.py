@@ -56,12 +56,13 @@ def window(*reports, settings=SMALL):
 
 
 def gang(names, prints, ts=T0, requests=4, *, model=3, **facts):
-    """Return the report of accounts made for a purpose: two days old, on the free plan, nobody's, with one template."""
+    """Return the report of accounts made for a purpose: two days old, on a small plan, nobody's, with one template."""
     told = {
         "created_at": ts - 2 * DAY,
-        "tier": 1,
+        "tier": 2,
         "entitlement": 1e6,
-        "tokens_day": 5e5,
+        "tokens_day": 5e4,
+        "day": 100.0,
         "mail": 5,
         "public_mail": 1,
         **facts,

@@ -8,7 +8,7 @@ from core_requests import DAY, T0
 from stream_guard.campaigns import groups, judge
 from stream_guard.campaigns.judge import FEATURES, Look, Pairs, measure
 from stream_guard.campaigns.linking import Linker
-from stream_guard.campaigns.report import SINGLE_TURN
+from stream_guard.campaigns.report import INTERACTIVE, REFUSED, SINGLE_TURN
 from stream_guard.campaigns.settings import LinkSettings
 
 SETTINGS = LinkSettings(promoted_max=1 << 16, first_sights=1 << 16)
@@ -21,7 +21,7 @@ def measured(news):
     held = of.held()
     order = np.argsort(held["account"], kind="stable")
     pairs = Pairs(np.zeros(len(held), np.int64), held["account"][order].astype(np.int64), order)
-    return dict(zip(FEATURES, measure(Look.over(of), pairs, np.array([8]), 1)[0], strict=True))
+    return dict(zip(FEATURES, measure(Look.over(of), pairs, np.array([8]), 1).features[0], strict=True))
 
 
 def four(facts=None, each=None, talks=2):
@@ -52,8 +52,16 @@ MEASURED = {  # feature: (report, value)
     "volume_spread": (four(), 0.0),
     "systems_log2": (four(), 0.0),
     "agents_log2": (report(*[("a", [1], {"agent": k % 4 + 1}) for k in range(8)], ("b", [1], {"agent": 1})), 1.0),
-    "before_log": (four(), 0.0),
     "education": (four(facts=lambda i: {"pathway": i % 2}), 0.5),
+    "interactive": (four(each=lambda i: {"flags": INTERACTIVE if i else 0}), 0.75),
+    "free_plan": (four(facts=lambda i: {"tier": (0, 1, 2, 5)[i]}), 1 / 3),
+    "with_system": (report(*[(f"a{i}", [1], {"system": 7 if i else 0}) for i in range(4)], systems={7: [9]}), 0.75),
+    "tokens_log": (four(facts=lambda i: {"tokens_day": 1e5 if i else 1e3, "day": 10.0}), 3.5),
+    "addresses_log2": (report(*[("a", [1], {"ip": k % 4 + 1}) for k in range(8)], ("b", [1], {"ip": 1})), 1.0),
+    "refused": (four(each=lambda i: {"flags": REFUSED if i == 0 else 0}), 0.25),
+    "requests_log": (four(), np.log(3)),
+    "carried_log": (four(), np.log(3)),
+    "age_spread": (four(facts=lambda i: {"created_at": T0 - (9 if i < 2 else 99) * DAY}), np.log(10) / 2),
 }
 
 
@@ -81,6 +89,20 @@ def test_what_nobody_knows_is_not_a_number_and_then_the_usual(feature):
     verdict = judge.judge(found, np.array([4.0]), judge.USUAL)
     assert verdict.features[0, at] == judge.USUAL[at]
     assert np.isfinite(verdict.score).all()
+
+
+def test_a_member_is_scored_by_what_it_does_itself():
+    news = four(each=lambda i: {"flags": INTERACTIVE if i == 0 else 0})
+    of = window(news)
+    held = of.held()
+    order = np.argsort(held["account"], kind="stable")
+    pairs = Pairs(np.zeros(len(held), np.int64), held["account"][order].astype(np.int64), order)
+    found = measure(Look.over(of), pairs, np.array([8]), 1)
+    assert found.own[:, FEATURES.index("interactive")].tolist() == [1.0, 0.0, 0.0, 0.0]
+    assert np.isnan(found.own[:, FEATURES.index("accounts_log2")]).all()
+    scores = judge.each(found, judge.USUAL)
+    assert scores[0] < scores[1] - 5
+    assert scores[1] == scores[2] == scores[3]
 
 
 # --- The verdict ---
