@@ -31,7 +31,7 @@ from arena import Found, Table, found, markdown, score, scorer, text
 from fit_judge import BENIGN, opened
 
 from stream_guard.app.replay import read_releases
-from stream_guard.campaigns import judge, linking, registry
+from stream_guard.campaigns import infrastructure, judge, linking, registry
 from stream_guard.campaigns.linking import Linker
 from stream_guard.campaigns.reasoning import ReasoningJoin
 from stream_guard.campaigns.twins import Twins
@@ -40,6 +40,8 @@ from stream_guard.codecs import encode
 from stream_guard.detectors import AccountAnomaly, PopulationDrift, Usual
 from stream_guard.engine import LIVE_S, AccountHalf, Engine, EngineSettings, Outcome, intake, solo, teaching
 from stream_guard.events import Feedback, Release, RequestEvent
+from stream_guard.policy import Policy
+from stream_guard.policy.budget import Ledger
 from stream_guard.sketch import FINGERPRINTS, LEXICAL
 
 BATCH = 500
@@ -60,6 +62,11 @@ class Part:
     """Measured with the account half alone."""
     analyst: bool = False
     """Measured with an analyst who answers each alert."""
+
+    @property
+    def title(self) -> str:
+        """What it is called in results."""
+        return f"{self.group}: {self.name}" if self.group else self.name
 
     @property
     def base(self) -> "Part":
@@ -114,6 +121,7 @@ def parts() -> Iterator[Part]:
         "fingerprints of system texts": lambda: without_prints(slice(0, FINGERPRINTS), prompts=False),
         "fingerprints of prompts": lambda: without_prints(slice(0, FINGERPRINTS), systems=False),
         "twins": lambda: switch(Twins, "groups", lambda _, __: []),
+        "infrastructure": lambda: switch(infrastructure, "clusters", lambda *_: []),
         "reasoning items": lambda: switch(ReasoningJoin, "sets", lambda _, __: []),
         "the rule for relays": lambda: switch(judge, "relays", lambda features: np.zeros(len(features), np.bool_)),
         "who pays alike joins sooner": lambda: switch(Linker, "_pays_alike", lambda _, __, who, ___: np.zeros(len(who), np.bool_)),
@@ -125,11 +133,15 @@ def parts() -> Iterator[Part]:
         "one customer is no campaign": lambda: switch(Linker, "one_customer", lambda *_: False),
         "members carry it": untrimmed,
         "bystanders are only watched": lambda: switch(registry, "BYSTANDER", 2.0),
-        "few accounts are believed less": lambda: switch(judge, "SHRINK", 0.0),
-        "what is usual here": lambda: switch(judge, "usual", lambda _, __: judge.USUAL),
+        "few accounts are believed less": lambda: switch(judge, "SHRINK", 1e-9),
+        "what is usual here": lambda: switch(judge, "usual", lambda *_: judge.USUAL),
+        "solo risk calibrated on the traffic": lambda: switch(Policy, "_rarity_of", nothing),
+        "budget of mistakes": lambda: switch(Ledger, "take", lambda *_, **__: True),
     }
     for name, off in rules.items():
         yield Part("judgement", name, off)
+    for at, name in enumerate(infrastructure.PRIORS):
+        yield Part("infrastructure", name, lambda at=at: infrastructure.WEIGHTS.__setitem__(at, 0.0))  # type: ignore[misc]
     for at, name in enumerate(judge.FEATURES):
         yield Part("feature", name, lambda at=at: judge.WEIGHTS.__setitem__(at, 0.0))  # type: ignore[misc]
     models: dict[str, Callable[[], object]] = {
@@ -248,6 +260,12 @@ def measure(number: int) -> tuple[dict[str, Any], float]:
     return result, time.process_time() - began
 
 
+def named(number: int) -> str:
+    """Switch a part of `RUNS` off; returns what it is called."""
+    RUNS[number].off()
+    return RUNS[number].title
+
+
 # --- The table ---
 
 
@@ -315,19 +333,19 @@ def table(every: dict[str, dict[str, dict[str, Any]]], chosen: Sequence[Part], a
         own = [part for part in chosen if part.base == base and part != base]
         if not own:
             continue
-        whole = Sum.over(every[base.name], arena)
+        whole = Sum.over(every[base.title], arena)
         rows.append(
             [f"**nothing: {base.name}**", *(format(getattr(whole, name), FORMS.get(name, "d")) for name in HEAD), ""]
         )
         for part in own:
-            sums = Sum.over(every[part.name], arena)
+            sums = Sum.over(every[part.title], arena)
             cells = []
             for name in HEAD:
                 value, before = getattr(sums, name), getattr(whole, name)
                 form = FORMS.get(name, "d")
                 same = format(value, form) == format(before, form)
                 cells.append("=" if same else f"{value:{form}} ({value - before:+{form}})")
-            rows.append([f"{part.group}: {part.name}", *cells, most_changed(every[part.name], every[base.name])])
+            rows.append([part.title, *cells, most_changed(every[part.title], every[base.title])])
     return rows
 
 
@@ -336,23 +354,27 @@ def main() -> int:
     global RECORDING, ARENA  # noqa: PLW0603 - what forked processes take over without a copy
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("streams", type=Path, nargs="+")
+    parser.add_argument("streams", type=Path, nargs="*")
     parser.add_argument("--arena", type=Path, required=True, help="folder with score.py")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--only", nargs="+", metavar="NAME", help="groups or parts, instead of all")
-    parser.add_argument("--list", action="store_true", help="name the parts and end")
+    parser.add_argument(
+        "--list", action="store_true", help="name the parts, switch each off in a process of its own, and end"
+    )
     args = parser.parse_args()
     chosen = [part for part in parts() if not args.only or {part.group, part.name} & set(args.only)]
-    if args.list:
-        print(*(f"{part.group}: {part.name}" for part in chosen), sep="\n")
-        return 0
     if not chosen:
         parser.error("no such part")
+    fork = multiprocessing.get_context("fork")
+    if args.list:
+        RUNS[:] = chosen
+        with fork.Pool(args.jobs, maxtasksperchild=1) as pool:
+            print(*pool.imap(named, range(len(RUNS))), sep="\n")
+        return 0
     ARENA = args.arena
     args.out.mkdir(parents=True, exist_ok=True)
     RUNS[:] = [base for base in BASES if any(part.base == base for part in chosen)] + chosen
     every: dict[str, dict[str, dict[str, Any]]] = {}
-    fork = multiprocessing.get_context("fork")
     for stream in args.streams:
         began, name = time.monotonic(), f"{stream.resolve().parent.name}/{stream.name}"
         RECORDING = Recording.of(stream)
@@ -360,7 +382,7 @@ def main() -> int:
         spent = 0.0
         with fork.Pool(args.jobs, maxtasksperchild=1) as pool:
             for part, (result, seconds) in zip(RUNS, pool.imap(measure, range(len(RUNS))), strict=True):
-                every.setdefault(part.name, {})[name] = result
+                every.setdefault(part.title, {})[name] = result
                 spent += seconds
         print(f"{name}: {len(RUNS)} runs, {spent:.0f} s of computing, {time.monotonic() - began:.0f} s", flush=True)
         (args.out / "ablation.json").write_text(json.dumps(every))

@@ -15,6 +15,7 @@ import pytest
 from stream_guard import simulate
 from stream_guard.engine import LIVE_S, Engine, EngineSettings, Outcome
 
+PROJECT = Path(__file__).parents[2]
 BATCH = 500
 ACTING = ("throttle", "challenge", "degrade", "verify", "suspend")
 HONEST_ACTED_ON_MAX = 0.005
@@ -112,9 +113,14 @@ def test_where_nothing_is_hidden_nobody_is_acted_on():
     assert not any(campaign.shape != "solo" for campaign in run.out.campaigns)
 
 
+def test_every_part_of_the_ablation_is_still_there_to_be_switched_off(tmp_path):
+    command = [sys.executable, PROJECT / "benchmarks" / "ablation.py", tmp_path, "--arena", tmp_path, "--list"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 # --- The arena ---
 
-PROJECT = Path(__file__).parents[2]
 ARENA = PROJECT.parent / "shared" / "arena"
 
 
