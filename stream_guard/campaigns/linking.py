@@ -101,9 +101,9 @@ class Linker:
         for g in np.flatnonzero(guilty).tolist():
             guilty[g] = not self.one_customer(window, scene.members[g])
         relay &= guilty
-        guilty &= ~relay
-        found = [self._trim(scene, part, known=known) for part, known in self._gather(scene, guilty, convicted)]
-        found += [self._relay(scene, part) for part, _ in self._gather(scene, relay, np.full(len(relay), -1))]
+        found = [self._relay(scene, part) for part, _ in self._gather(scene, relay, np.full(len(relay), -1))]
+        guilty &= ~relay & ~self._passed_on(scene, guilty, [cluster.members for cluster in found if cluster])
+        found += [self._trim(scene, part, known=known) for part, known in self._gather(scene, guilty, convicted)]
         if twins is not None:
             found += self._alike(scene, twins, self._carriers(scene, honest))
         return sorted((cluster for cluster in found if cluster is not None), key=lambda c: -c.score)
@@ -236,6 +236,17 @@ class Linker:
             return None
         cluster.shape, cluster.score = "relay", max(cluster.score, self.settings.convict + 1.0)
         return cluster
+
+    def _passed_on(
+        self, scene: Scene, guilty: NDArray[np.bool_], relays: list[NDArray[np.int64]]
+    ) -> NDArray[np.bool_]:
+        """Say which groups relays explain: what their customers send is no evidence, and other people send it too."""
+        passed = np.zeros(len(guilty), np.bool_)
+        if relays:
+            known = np.concatenate(relays)
+            for g in np.flatnonzero(guilty).tolist():
+                passed[g] = np.isin(scene.members[g], known).mean() >= CORE
+        return passed
 
     def _pays_alike(self, window: Window, who: NDArray[np.int64], keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Say who pays by means that one of those kept uses too: for them one request is enough.
