@@ -30,6 +30,8 @@ CORE = 0.2
 """Share of the widest group's accounts that another group of the cluster has at least: a text that a few members happen to
 share with honest accounts (such as their cover) makes nobody a member."""
 CLUSTER_PRINTS_MIN = 4
+MANY_GROUPS = 3
+"""Texts that accounts share, each shown by accounts of its own, from which less has to be odd about each."""
 LENIENCE = 2.0
 """Log odds that a group may score below the bar if its text is known from a campaign."""
 BROAD = 2
@@ -58,6 +60,7 @@ class Cluster:
     doubtful: NDArray[np.bool_]  # members that are linked and watched, but not acted upon: perhaps bystanders
     shape: str = "narrow"
     measured: NDArray[np.float64] = field(default_factory=lambda: judge.USUAL)  # not shrunk: what is told
+    groups: int = 1  # of fingerprints that it was found by
 
 
 class Scene(NamedTuple):
@@ -227,7 +230,9 @@ class Linker:
             or self.one_customer(scene.look.window, cluster.members)
         ):
             return None
-        return cluster if cluster.score >= (self.settings.suspect if known else self.settings.convict) else None
+        broad = cluster.groups >= MANY_GROUPS
+        bar = self.settings.suspect if known else self.settings.convict_broad if broad else self.settings.convict
+        return cluster if cluster.score >= bar else None
 
     def _relay(self, scene: Scene, part: list[int]) -> Cluster | None:
         """Let a relay's members stay as the rule finds them: its text is in a part of their requests only."""
@@ -299,6 +304,7 @@ class Linker:
             sightings[np.isin(account, who[kept])],
             doubtful[kept],
             measured=core.features[0],
+            groups=len(part),
         )
 
     def _shown(

@@ -14,7 +14,9 @@ class LinkSettings(Settings):
 
     convict: float = 4.0
     """Log odds from which a cluster is a campaign."""
-    convict_twins: float = Field(default=5.0, ge=-50, le=50)
+    convict_broad: float = Field(default=3.0, ge=-50, le=50)
+    """The same of a cluster that shares several texts, each shown by other accounts."""
+    convict_twins: float = Field(default=4.0, ge=-50, le=50)
     """Log odds from which accounts that ask alike, without a text in common, are a campaign."""
     suspect: float = 2.0
     """Log odds from which a group of fingerprints may begin or join a cluster."""
