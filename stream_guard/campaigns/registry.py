@@ -408,6 +408,7 @@ class Registry:
             "views": list(self.views.values()),
             "passes": self.passes,
             "words": self.words.dump(),
+            "usual": [[of.features.tolist(), of.worth] for of in (self.linker.before, self.linker.now)],
             "releases": self._releases,
             "bans": self._bans,
         }
@@ -422,6 +423,10 @@ class Registry:
             self._releases = msgspec.convert(saved["releases"], list[Release])
             self._bans = msgspec.convert(saved["bans"], dict[str, float])
             self.words.load(saved["words"])
+            usual = [judge.Ordinary(np.array(features, float), float(worth)) for features, worth in saved["usual"]]
+            if any(of.features.shape != judge.USUAL.shape for of in usual):
+                usual = [judge.SHIPPED, judge.Ordinary(judge.USUAL, 0.0)]  # features of another version of the program
+            self.linker.before, self.linker.now = usual
         except (KeyError, TypeError, ValueError) as error:
             raise SnapshotError(f"campaign state does not fit: {error}") from error
         self.views = {view.campaign.campaign_id: view for view in views}
