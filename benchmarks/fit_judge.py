@@ -406,7 +406,8 @@ def study(c: Clusters, z: NDArray[np.float64], best: NDArray[np.float64], ridge:
         else:
             b = fit(z, c.guilty, importance(c, ~gone), ridge, best)
             score = np.where(gone, z @ b, seen)
-            unseen.setdefault(group, np.full(len(seen), np.nan))[gone] = score[gone]
+            worst = unseen.setdefault(group, np.full(len(seen), np.nan))  # a campaign draws on several prompt sets
+            worst[gone] = np.fmin(worst[gone], score[gone])
         yield _row(f"{group} {name}".strip(), Figures.of(c, seen, gone), Figures.of(c, score, gone))
     every = np.ones(len(seen), np.bool_)
     for at in np.flatnonzero(best[:-1]).tolist():
@@ -418,16 +419,16 @@ def study(c: Clusters, z: NDArray[np.float64], best: NDArray[np.float64], ridge:
         )
         z[:, at] = kept
     for group, score in unseen.items():
-        if group != "prompt set":  # a campaign draws on several
-            told = np.isfinite(score)
-            yield _row(
-                f"**each {group} in turn**", Figures.of(c, seen, told), Figures.of(c, np.where(told, score, 0.0), told)
-            )
+        told = np.isfinite(score)
+        yield _row(
+            f"**each {group} in turn**", Figures.of(c, seen, told), Figures.of(c, np.where(told, score, 0.0), told)
+        )
 
 
 def _row(name: str, seen: Figures, unseen: Figures) -> str:
     def both(field: str, form: str = "") -> str:
-        a, b = (format(getattr(figures, field), form) for figures in (seen, unseen))
+        values = [getattr(figures, field) for figures in (seen, unseen)]
+        a, b = (format(value, form) if np.isfinite(value) else "-" for value in values)
         return a if a == b else f"{a} → {b}"
 
     kinds = ", ".join(f"{kind} {n}" for kind, n in unseen.kinds.items())

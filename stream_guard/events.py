@@ -151,6 +151,7 @@ class Member(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `share` of its requests carry the campaign, as far as they were seen: the first at `first_seen`, the last at
     `last_seen`. `pool` is 2 where it took over from accounts that fell silent, 3 where it took over from those.
+    `doubtful` ones may be bystanders: they are watched, not acted upon.
     """
 
     account_id: str
@@ -160,6 +161,7 @@ class Member(msgspec.Struct, frozen=True, omit_defaults=True):
     first_seen: float
     last_seen: float
     pool: int = 1
+    doubtful: bool = False
 
 
 class Campaign(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -12,7 +12,7 @@ from stream_guard.app import rest_collector
 from stream_guard.app.demo import warm_up
 from stream_guard.app.telling import Telling
 from stream_guard.config import Config
-from stream_guard.engine import AccountHalf, Outcome, PopulationHalf
+from stream_guard.engine import AccountHalf, Outcome, PopulationBaseline, PopulationHalf
 from stream_guard.errors import BrokerError
 from stream_guard.events import AccountView, CampaignView, DeadLetter, Decision
 from stream_guard.gateway.api import create_app
@@ -88,14 +88,33 @@ def make_worker(
     )
 
 
-def make_service(config: Config, *, halves: Collection[Half] = _BOTH, api: bool = True) -> KafkaWorker:
+def make_service(
+    config: Config,
+    *,
+    halves: Collection[Half] = _BOTH,
+    api: bool = True,
+    baseline: PopulationBaseline | None = None,
+) -> KafkaWorker:
     """Return a worker with the real engine that answers over HTTP, counts what it does and sends webhooks.
+
+    Halves that have no snapshot begin with `baseline`, where it is given.
 
     Raises what `make_worker` raises, and SinkError if the outbox of the webhooks cannot be opened.
     """
     rest_collector()
     warm_up()  # not while the group waits for our heartbeats
-    engine, ring = config.engine, DecisionRing()
+    engine, ring, begin = config.engine, DecisionRing(), baseline or PopulationBaseline()
+
+    def account_half(partition: int) -> AccountHalf:
+        half = AccountHalf(engine, partition)
+        half.begin_with(begin)
+        return half
+
+    def population_half() -> PopulationHalf:
+        half = PopulationHalf(engine)
+        half.begin_with(begin)
+        return half
+
     # The directory of the snapshots is shared; an outbox is one worker's own.
     own = config.kafka.snapshots_dir / f"worker-{config.kafka.instance or socket.gethostname()}"
     if config.webhooks.endpoints:
@@ -103,8 +122,8 @@ def make_service(config: Config, *, halves: Collection[Half] = _BOTH, api: bool 
     telling = Telling(config.webhooks, own)
     worker = make_worker(
         config.kafka,
-        lambda partition: AccountHalf(engine, partition),
-        lambda: PopulationHalf(engine),
+        account_half,
+        population_half,
         halves=halves,
         observer=telling.observer,
         account_sinks=(*telling.sinks, _Remembered(ring)),

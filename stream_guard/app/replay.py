@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stream_guard.app import rest_collector
 from stream_guard.codecs import decode, decode_events
-from stream_guard.engine import LIVE_S, Engine, EngineSettings, Outcome
+from stream_guard.engine import LIVE_S, Engine, EngineSettings, Outcome, PopulationBaseline
 from stream_guard.errors import InvalidEvent, SourceError
 from stream_guard.events import DeadLetter, Release, RequestEvent
 from stream_guard.transports.files import STDIN, JsonlSink, LineReader
@@ -22,7 +22,7 @@ REPLAY_BATCH_EVENTS = 2000
 class ReplayProgress:
     """How far a replay has come, and in the end its summary.
 
-    `late` counts events that are older than one before them, `bytes_total` is None when it cannot be known, `first_ts`
+    `late` counts events that are older than one before them, `learnt` is what is usual by the end, `bytes_total` is None when it cannot be known, `first_ts`
     and `last_ts` are event time, `seconds` is how long the replay has run.
     """
 
@@ -39,6 +39,7 @@ class ReplayProgress:
     bytes_read: int = 0
     bytes_total: int | None = None
     seconds: float = 0.0
+    learnt: PopulationBaseline = field(default_factory=PopulationBaseline)
 
     def see(self, events: Sequence[RequestEvent], dead_letters: Sequence[DeadLetter]) -> None:
         """Count what was read."""
@@ -69,6 +70,7 @@ async def replay(
     settings: EngineSettings,
     *,
     releases: Sequence[Release] = (),
+    baseline: PopulationBaseline | None = None,
     batch_events: int = REPLAY_BATCH_EVENTS,
     watch: Callable[[ReplayProgress], None] = lambda _: None,
 ) -> ReplayProgress:
@@ -87,6 +89,8 @@ async def replay(
         Of the engine.
     releases
         Models that became available during the recording.
+    baseline
+        What is usual elsewhere, to begin with.
     batch_events
         How many events go to the engine at a time; makes no difference to the results.
     watch
@@ -105,6 +109,8 @@ async def replay(
     sizes = [reader.bytes_total for reader in readers]
     progress = ReplayProgress(bytes_total=None if None in sizes else sum(size or 0 for size in sizes))
     engine, sink = Engine(settings), JsonlSink(out)
+    if baseline is not None:
+        engine.begin_with(baseline)
     worker = PartitionWorker(engine, [sink], MemorySnapshots())
     pending = sorted(releases, key=lambda release: release.ts)
     try:
@@ -127,6 +133,7 @@ async def replay(
         await sink.close()
         raise
     await sink.finish()
+    progress.learnt = engine.learnt()
     progress.seconds = time.perf_counter() - started
     return progress
 

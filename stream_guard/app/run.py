@@ -15,7 +15,7 @@ from stream_guard.app.demo import warm_up
 from stream_guard.app.service import EmbeddedService
 from stream_guard.app.telling import Telling
 from stream_guard.config import Config
-from stream_guard.engine import Engine
+from stream_guard.engine import Engine, PopulationBaseline
 from stream_guard.gateway.api import create_app
 from stream_guard.gateway.serving import serving
 from stream_guard.transports.files import STDIN, FollowedFile, LineReader, Position
@@ -33,6 +33,7 @@ async def run(
     *,
     follow: Sequence[Path] = (),
     stdin: bool = False,
+    baseline: PopulationBaseline | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Run until `stop` is set, then stop taking events, process what was taken, save and return.
@@ -47,6 +48,8 @@ async def run(
         Files to read as they grow, from where the last run stopped.
     stdin
         Whether to read events from standard input; its end ends nothing else.
+    baseline
+        What is usual elsewhere, to begin with where there is no state yet.
     say
         Told the address of the API once everything is ready.
 
@@ -60,6 +63,8 @@ async def run(
     directory = Path(config.embedded.data_dir)
     telling = Telling(config.webhooks, directory)
     engine = Engine(config.engine)
+    if baseline is not None:
+        engine.begin_with(baseline)  # a snapshot replaces it
     service = EmbeddedService(engine, config.embedded, sinks=telling.sinks, observer=telling.observer)
     telling.watch(
         accounts=lambda: {0: engine.accounts_held},

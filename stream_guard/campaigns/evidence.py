@@ -45,6 +45,9 @@ FACTS_IN_WORDS = {
 DATED = ("succession", "pivot", "new_model", "probing")
 """Kinds that are about a date: once told they stay told, though the window forgets what they were counted on."""
 
+JOINING = ("template", "twin", "injection", "reasoning", "shared")
+"""Kinds by which accounts are linked: told first."""
+
 Bools = NDArray[np.bool_]
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -148,9 +151,20 @@ class Case:
 
 
 def told(case: Case) -> tuple[Evidence, ...]:
-    """Return all that can be said of a campaign: what joins it, then what it does, then what is concluded."""
+    """Return all that can be said of a campaign: what joins it, then what it does, then what is concluded.
+
+    What is said of a date is kept in the campaign (`Live.past`).
+    """
+    past = case.campaign.past
     found = [evidence for kind in KINDS for evidence in kind(case)]
-    return tuple(sorted(found, key=lambda evidence: evidence.inference))  # stable: the order of the kinds stays
+    past.update(
+        {kind: tuple(e for e in found if e.kind == kind) for kind in DATED if any(e.kind == kind for e in found)}
+    )
+    dated = [evidence for kind in DATED for evidence in past.get(kind, ())]
+    now = [evidence for evidence in found if evidence.kind not in past]
+    return tuple(
+        sorted((*dated, *now), key=lambda evidence: (evidence.inference, evidence.kind not in JOINING))
+    )  # stable
 
 
 # --- What joins it ---
@@ -172,6 +186,9 @@ def _text(case: Case) -> list[Evidence]:
             out.append(
                 Evidence("template", text, n, round(share, 4), round(usual["coverage"], 4), example_accounts=examples)
             )
+        elif cluster.shape == "infrastructure":
+            text = f"{n} accounts have several rare means of payment, networks or programs in common, whatever they ask"
+            out.append(Evidence("shared", text, n, round(cluster.score, 3), example_accounts=examples))
         elif cluster.shape == "relay":
             systems, programs = 2 ** x["systems_log2"], 2 ** x["agents_log2"]
             text = (
@@ -231,8 +248,8 @@ def _infrastructure(case: Case) -> list[Evidence]:
         best = np.zeros(len(who))
         np.maximum.at(best, np.searchsorted(who, account), weight)
         text = (
-            f"{len(who)} of them {words} that another member uses too ({len(values)} in all, used by "
-            f"{outside or 'no'} other account{'' if outside == 1 else 's'})"
+            f"{len(who)} of them {words} that another member uses too ({len(values)} in all, used by {outside or 'no'} other "
+            f"account{'s' if outside > 1 else ''})"
         )
         rare = round(float(best.sum() / len(case.rows)), 4)
         out.append(Evidence("infrastructure", text, len(who), rare, example_accounts=case.named(who)))
@@ -270,7 +287,7 @@ def _levelled(case: Case) -> list[Evidence]:
 
     mine, a_day = spread(case.rows)
     usual, others = spread(case.around.others)
-    if len(a_day) < LEVEL_ACCOUNTS or len(others) < LEVEL_ACCOUNTS or mine > min(LEVEL_MAX, usual / 2):
+    if len(a_day) < LEVEL_ACCOUNTS or len(others) < LEVEL_ACCOUNTS or mine >= min(LEVEL_MAX, usual / 2):
         return []
     low, high = np.quantile(a_day, (0.1, 0.9))
     text = f"most of them send between {low:.0f} and {high:.0f} requests a day: their volumes differ by a factor of {np.exp(mine):.1f} (usual: {np.exp(usual):.1f})"
@@ -280,25 +297,17 @@ def _levelled(case: Case) -> list[Evidence]:
 # --- How it changes ---
 
 
-SILENT_S, SILENT_GAPS = 8 * HOUR, 6.0
-"""How long a member has sent nothing that carries the campaign, in seconds and in its usual gaps, to be silent."""
-POOL_MIN, POOL_SILENT, TOGETHER_S = 3, 0.8, 6 * HOUR
-"""Accounts of a pool; share of the older ones that must be silent; within what time most of them fell silent."""
-CUTS_MAX = 256
+SILENT_S, SILENT_GAPS, SILENT_MIN = 8 * HOUR, 6.0, 3
+"""How long a member has sent nothing that carries the campaign, in seconds and in its usual gaps, to be silent; and how often
+it has before."""
+POOL_MIN, POOL_SHARE, POOL_SILENT, TOGETHER_S = 5, 0.25, 0.8, 6 * HOUR
+"""Accounts of a pool, and how many they are over those of the other; share of the older ones that must be silent; within what
+time most of them fell silent."""
+CUTS_MAX, POOLS_MAX = 256, 100
 
 
-class Pools(NamedTuple):
-    """One pool that took over from another: which members, and when."""
-
-    old: Bools
-    new: Bools
-    silent_ts: float
-    since: float
-    banned: int
-
-
-def takeover(first: Floats, last: Floats, carried: Floats, banned: Floats, ts: float) -> Pools | None:
-    """Find the moment at which some members fell silent together and others began.
+def takeover(first: Floats, last: Floats, carried: Floats, banned: Floats, ts: float) -> float | None:
+    """Return when some members began after others had fallen silent together, or None.
 
     Parameters
     ----------
@@ -313,23 +322,26 @@ def takeover(first: Floats, last: Floats, carried: Floats, banned: Floats, ts: f
     """
     if len(first) < 2 * POOL_MIN:
         return None
-    gap = np.maximum((last - first) / np.maximum(carried - 1, 1), MINUTE)
-    silent = (ts - last >= np.maximum(SILENT_S, SILENT_GAPS * gap)) | (banned <= last + HOUR)
+    silent = _silent(first, last, carried, banned, ts)
     begins = np.sort(first)[POOL_MIN : -POOL_MIN + 1]
     begins = np.unique(begins[:: max(1, len(begins) // CUTS_MAX)])
-    best, found = 0.0, None
+    best, since = 0.0, None
     for cut in begins.tolist():
-        new = (first >= cut) & ~silent
-        old = silent & (first < cut)
-        early = np.count_nonzero(first < cut)
-        if new.sum() < max(POOL_MIN, 0.25 * old.sum()) or old.sum() < max(POOL_MIN, POOL_SILENT * early):
+        early = first < cut
+        old, new = int((silent & early).sum()), int((~silent & ~early).sum())
+        if min(old, new) < max(POOL_MIN, POOL_SHARE * max(old, new)) or old < POOL_SILENT * early.sum():
             continue
-        low, middle, high = np.quantile(last[old], (0.1, 0.5, 0.9))
-        fit = float(new.sum() + old.sum() - (early - old.sum()))
-        if high - low > TOGETHER_S or middle > cut + HOUR or fit <= best:
-            continue
-        best, found = fit, Pools(old, new, float(middle), cut, int((old & np.isfinite(banned)).sum()))
-    return found
+        low, middle, high = np.quantile(last[silent & early], (0.1, 0.5, 0.9))
+        fit = float(new + 2 * old - early.sum())
+        if high - low <= TOGETHER_S and middle <= cut + HOUR and fit > best:
+            best, since = fit, cut
+    return since
+
+
+def _silent(first: Floats, last: Floats, carried: Floats, banned: Floats, ts: float) -> Bools:
+    gap = np.maximum((last - first) / np.maximum(carried - 1, 1), MINUTE)
+    fell: Bools = (ts - last >= np.maximum(SILENT_S, SILENT_GAPS * gap)) & (carried >= SILENT_MIN)
+    return fell | (banned <= last + HOUR)
 
 
 def _succession(case: Case) -> list[Evidence]:
@@ -338,31 +350,31 @@ def _succession(case: Case) -> list[Evidence]:
     Notes when each pool began in the campaign (`Live.pools`), which is what its members are told by.
     """
     pools, around = case.campaign.pools, case.around
-    begun = pools[-1] if pools else -np.inf
-    rows = case.rows[case.first >= begun]
-    if not len(rows):
+    carried = np.array([of.carried for of in case.campaign.members.values()], float)
+    banned = np.array([around.bans.get(around.window.names[row], np.inf) for row in case.rows.tolist()])
+    newest = case.first >= (pools[-1] if pools else -np.inf)
+    of = (case.first, case.last, carried, banned)
+    since = takeover(of[0][newest], of[1][newest], carried[newest], banned[newest], around.ts)
+    if since is not None and len(pools) < POOLS_MAX:
+        pools.append(since)
+    if not pools:
         return []
-    members = case.campaign.members
-    carried = np.array([members[row].carried for row in rows.tolist()], float)
-    banned = np.array([around.bans.get(around.window.names[row], np.inf) for row in rows.tolist()])
-    found = takeover(case.first[case.first >= begun], case.last[case.first >= begun], carried, banned, around.ts)
-    if found is None:
-        return []
-    pools.append(found.since)
-    old, new = rows[found.old], rows[found.new]
-    acted = f"; {found.banned} of them were acted on by others before" if found.banned else ""
+    begun, before = pools[-1], pools[-2] if len(pools) > 1 else -np.inf
+    old = (case.first >= before) & (case.first < begun) & _silent(*of, around.ts)
+    new = case.rows[case.first >= begun]
+    if not old.any() or not len(new):
+        return []  # what was said before stays said
+    acted = int(np.isfinite(banned[old]).sum())
     text = (
-        f"{len(old)} accounts fell silent together about {moment(found.silent_ts)}{acted}; the same text comes from "
-        f"{len(new)} other accounts since {moment(found.since)}"
+        f"{old.sum()} accounts fell silent together about {moment(float(np.median(case.last[old])))}"
+        f"{f' ({acted} of them after others had acted on them)' if acted else ''}; the same text comes from {len(new)} other "
+        f"accounts since {moment(begun)}"
     )
-    concluded = (
-        f"the {len(new)} accounts of pool {len(pools) + 1} are the successors of the {len(old)} of pool {len(pools)}, since "
-        f"{moment(found.since)}"
-    )
-    share = round(len(new) / len(rows), 4)
+    k, share = len(pools) + 1, round(len(new) / len(case.rows), 4)
+    concluded = f"the {len(new)} accounts of pool {k} are the successors of pool {k - 1}, since {moment(begun)}"
     return [
-        Evidence("succession", text, len(new), share, 0.0, False, case.named(new), found.since),
-        Evidence("succession", concluded, len(new), share, 0.0, True, case.named(new), found.since),
+        Evidence("succession", text, len(new), share, 0.0, False, case.named(new), begun),
+        Evidence("succession", concluded, len(new), share, 0.0, True, case.named(new), begun),
     ]
 
 
@@ -396,7 +408,7 @@ def _pivot(case: Case) -> list[Evidence]:
         at = around.held["ts"] < release.ts + DAY
         early = np.unique(around.account[mine[model[mine] & at[mine]]])
         usual_early = len(np.unique(around.account[foreign[model[foreign] & at[foreign]]])) / len(usual)
-        if len(early) >= 5 and len(early) / len(own) >= usual_early + 0.2:
+        if len(early) >= 5 and len(early) / len(own) >= max(0.5, usual_early + PLAIN):
             text = f"{len(early)} of {len(own)} accounts asked for {release.model} within 24 hours of its release (usual: {usual_early:.0%})"
             value = round(len(early) / len(own), 4)
             out.append(
@@ -595,6 +607,11 @@ def _judgement(case: Case) -> list[Evidence]:
             Evidence("judgement", text, len(cluster.members), round(cluster.score, 3), case.convict, inference=True)
         ]
     for cluster in case.clusters:
+        if cluster.shape == "infrastructure":
+            text = f"judged without their text, {cluster.score:.1f} in log odds from strangers who share a network or a card"
+            return [
+                Evidence("judgement", text, len(cluster.members), round(cluster.score, 3), case.convict, inference=True)
+            ]
         if cluster.shape == "relay":
             text = "one phrase under strangers' texts and programs, in accounts that nobody vouches for: the shape of a relay"
             return [

@@ -21,6 +21,8 @@ CLIPS = {"interactive": 1.5}
 """The same, upward, of a feature that anybody can claim and that acquits: what it can weigh is bounded."""
 PRIOR_CLUSTERS = 50.0
 """How many clusters the shipped usual values weigh, until the population has its own."""
+USUAL_FROM = 3
+"""Accounts from which a cluster says what is usual of clusters."""
 DAY = 86_400.0
 
 PRIORS: dict[str, tuple[float, float, float, float]] = {
@@ -270,17 +272,29 @@ class Verdicts(NamedTuple):
     usual: NDArray[np.float64]  # of all clusters at hand, [FEATURES]
 
 
-def usual(features: NDArray[np.float64], accounts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the median of the clusters at hand, mixed with the shipped one while they are few."""
-    known = features[accounts >= 3]
+class Ordinary(NamedTuple):
+    """What is usual of clusters before there are any: shipped, or learnt elsewhere, and how many clusters that is worth."""
+
+    features: NDArray[np.float64]  # [FEATURES]
+    worth: float
+
+
+SHIPPED = Ordinary(USUAL, PRIOR_CLUSTERS)
+
+
+def usual(
+    features: NDArray[np.float64], accounts: NDArray[np.float64], before: Ordinary = SHIPPED
+) -> NDArray[np.float64]:
+    """Return the median of the clusters at hand, mixed with what was usual `before` while they are few."""
+    known = features[accounts >= USUAL_FROM]
     count = np.isfinite(known).sum(axis=0)
     here = (
         np.array([np.median(c[np.isfinite(c)]) if n else 0.0 for c, n in zip(known.T, count, strict=True)])
         if len(known)
-        else USUAL
+        else before.features
     )
-    trust = count / (count + PRIOR_CLUSTERS)
-    return np.asarray(trust * here + (1 - trust) * USUAL)
+    trust = count / (count + before.worth)
+    return np.asarray(trust * here + (1 - trust) * before.features)
 
 
 def judge(

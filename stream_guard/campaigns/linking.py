@@ -78,10 +78,15 @@ class Scene(NamedTuple):
 
 
 class Linker:
-    """Finds the clusters of a window that are campaigns. Holds no state of its own: campaigns in, clusters out."""
+    """Finds the clusters of a window that are campaigns: campaigns in, clusters out.
+
+    Its only state is what is usual of groups: `before` any were seen here, and at the last look, `now`.
+    """
 
     def __init__(self, settings: LinkSettings) -> None:
         self.settings = settings
+        self.before = judge.SHIPPED
+        self.now = judge.Ordinary(judge.USUAL, 0.0)
 
     def clusters(
         self, window: Window, live: list[Live], twins: Twins | None = None, taught: Taught | None = None
@@ -172,7 +177,8 @@ class Linker:
         shown = shown[np.r_[True, shown[1:] != shown[:-1]]]
         accounts = np.bincount(shown >> 32, minlength=count).astype(np.float64)
         features = judge.measure(look, pairs, carried.sizes.astype(np.int64), count).features
-        ordinary = judge.usual(features, accounts)
+        ordinary = judge.usual(features, accounts, self.before)
+        self.now = judge.Ordinary(ordinary, float((accounts >= judge.USUAL_FROM).sum()))
         members = np.split(shown & 0xFFFFFFFF, np.cumsum(accounts.astype(np.int64))[:-1])
         score = judge.judge(features, accounts, ordinary, weights).score
         starts = np.searchsorted(carried.group, np.arange(count + 1))

@@ -75,7 +75,7 @@ class Live:
         """Return what is told of one member."""
         of = self.members[row]
         pool = 1 + bisect_right(self.pools, of.first_ts)
-        return Member(account_id, of.since, of.kind, round(of.share, 4), of.first_ts, of.last_ts, pool)
+        return Member(account_id, of.since, of.kind, round(of.share, 4), of.first_ts, of.last_ts, pool, of.doubtful)
 
     def dump(self) -> list[object]:
         """Return the state as plain values for a snapshot."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from stream_guard.campaigns import infrastructure, judge
 from stream_guard.campaigns.bystanders import BYSTANDER, BYSTANDER_RISK, chances
-from stream_guard.campaigns.evidence import DATED, Around, Case, told
+from stream_guard.campaigns.evidence import Around, Case, told
 from stream_guard.campaigns.linking import Cluster, Linker, campaign_id
 from stream_guard.campaigns.live import Live, Membership
 from stream_guard.campaigns.reasoning import ReasoningJoin
@@ -49,7 +49,13 @@ parts may have in common."""
 RELEASES_MAX, BANS_MAX = 64, 100_000
 DAY = 86_400.0
 
-KIND_OF = {"narrow": "template", "twin": "twin", "relay": "injection", "joined": "reasoning"}
+KIND_OF = {
+    "narrow": "template",
+    "twin": "twin",
+    "relay": "injection",
+    "joined": "reasoning",
+    "infrastructure": "shared",
+}
 """The shape of a cluster -> the kind of evidence that links its members."""
 
 
@@ -259,22 +265,16 @@ class Registry:
             return []
         campaign.told_ts = around.ts
         campaign.parents = tuple(dict.fromkeys((*campaign.parents, *(parent.campaign_id for parent in parents))))
-        evidence = self._evidence(Case(campaign, clusters, around, self.words.weights, self.settings.convict))
+        pools = len(campaign.pools)
+        evidence = told(Case(campaign, clusters, around, self.words.weights, self.settings.convict))
+        if len(campaign.pools) > pools:  # who was taken for a member of the old pool is of the new one
+            moved = (m for m, of in campaign.members.items() if of.first_ts >= campaign.pools[-1])
+            added = list(dict.fromkeys((*added, *moved)))
         before = self.views.get(campaign.campaign_id)
         known = {e.kind for e in before.campaign.evidence} if before else set()
         news = added or parents or any(e.kind not in known for e in evidence)
         record = self._write(campaign, added, (), around.window, around.ts, evidence, clusters)
         return [record] if news else []
-
-    def _evidence(self, case: Case) -> tuple[Evidence, ...]:
-        """Return what is said of a campaign now, and what was said of a date."""
-        found, past = told(case), case.campaign.past
-        for kind in DATED:
-            dated = tuple(e for e in found if e.kind == kind)
-            if dated:
-                past[kind] = dated
-        kept = [e for kind, dated in past.items() if kind not in {e.kind for e in found} for e in dated]
-        return tuple(sorted((*found, *kept), key=lambda e: e.inference))
 
     def _split(self, alive: list[Live], window: Window, ts: float) -> list[Campaign]:
         """Make two campaigns of one that, as if nothing were known, would be found as two again and again."""
@@ -408,6 +408,7 @@ class Registry:
             "views": list(self.views.values()),
             "passes": self.passes,
             "words": self.words.dump(),
+            "usual": [[of.features.tolist(), of.worth] for of in (self.linker.before, self.linker.now)],
             "releases": self._releases,
             "bans": self._bans,
         }
@@ -422,6 +423,10 @@ class Registry:
             self._releases = msgspec.convert(saved["releases"], list[Release])
             self._bans = msgspec.convert(saved["bans"], dict[str, float])
             self.words.load(saved["words"])
+            usual = [judge.Ordinary(np.array(features, float), float(worth)) for features, worth in saved["usual"]]
+            if any(of.features.shape != judge.USUAL.shape for of in usual):
+                usual = [judge.SHIPPED, judge.Ordinary(judge.USUAL, 0.0)]  # features of another version of the program
+            self.linker.before, self.linker.now = usual
         except (KeyError, TypeError, ValueError) as error:
             raise SnapshotError(f"campaign state does not fit: {error}") from error
         self.views = {view.campaign.campaign_id: view for view in views}

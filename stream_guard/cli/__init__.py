@@ -10,10 +10,10 @@ import typer
 from typer.core import TyperGroup
 
 from stream_guard import __version__
-from stream_guard.cli import config, demo, kafka, replay, run, simulate, webhooks
+from stream_guard.cli import baseline, config, demo, kafka, replay, run, simulate, webhooks
 from stream_guard.errors import ConfigError, StreamGuardError
 
-MODULES = (demo, simulate, replay, run, kafka, webhooks, config)
+MODULES = (demo, simulate, replay, run, kafka, webhooks, baseline, config)
 """In the order of the help."""
 
 

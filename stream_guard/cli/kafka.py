@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from stream_guard.cli.options import ConfigOption
+from stream_guard.cli.options import BaselineOption, ConfigOption, loaded_baseline
 
 if TYPE_CHECKING:
     from stream_guard.config import Config
@@ -66,6 +66,7 @@ def worker(
     port: Annotated[
         int | None, typer.Option("--port", min=0, max=65535, help="Port to listen on (`api.port`); 0 takes a free one.")
     ] = None,
+    baseline: BaselineOption = None,
     log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Read requests from Kafka; write decisions, alerts and campaigns.
@@ -85,7 +86,7 @@ def worker(
     settings = _load(config, bootstrap, instance)
     if port is not None:
         settings = settings.model_copy(update={"api": settings.api.model_copy(update={"port": port})})
-    make_service(settings, halves=chosen, api=api).run()
+    make_service(settings, halves=chosen, api=api, baseline=loaded_baseline(baseline)).run()
 
 
 @topics_app.command("create")

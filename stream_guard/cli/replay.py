@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from stream_guard.cli.options import ConfigOption
+from stream_guard.cli.options import BaselineOption, ConfigOption, loaded_baseline
 
 if TYPE_CHECKING:
     from stream_guard.app.replay import ReplayProgress
@@ -53,6 +53,11 @@ def replay(
             help=f"Models that became available meanwhile; without it `{_RELEASES_BESIDE}` beside the first file.",
         ),
     ] = None,
+    baseline: BaselineOption = None,
+    save_baseline: Annotated[
+        Path | None,
+        typer.Option("--save-baseline", metavar="FILE", help="Where what is usual in this traffic is written."),
+    ] = None,
     batch: Annotated[
         int, typer.Option("--batch", min=1, help="Events that go to the engine at a time; changes no result.")
     ] = 2000,
@@ -62,6 +67,7 @@ def replay(
     Writes `decisions.jsonl`, `campaigns.jsonl`, `alerts.jsonl` and `dead-letters.jsonl` into DIR. Time is the time of
     the events; the same input gives the same bytes. Until it is done the files are called `*.jsonl.partial`.
     """
+    from stream_guard.app.baseline import save
     from stream_guard.app.replay import read_releases
     from stream_guard.app.replay import replay as run_replay
     from stream_guard.config import load
@@ -73,7 +79,12 @@ def replay(
     known = read_releases(str(releases)) if releases else []
     console = Console(stderr=True)
     with _Bar(console) if console.is_terminal else _Lines(console) as show:
-        done = asyncio.run(run_replay(events, out, settings, releases=known, batch_events=batch, watch=show.update))
+        begin = loaded_baseline(baseline)
+        done = asyncio.run(
+            run_replay(events, out, settings, releases=known, baseline=begin, batch_events=batch, watch=show.update)
+        )
+    if save_baseline is not None:
+        save(save_baseline, done.learnt)
     _summarise(done, out, settings.shadow, Console())
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stream_guard.cli.options import ConfigOption
+from stream_guard.cli.options import BaselineOption, ConfigOption, loaded_baseline
 
 if TYPE_CHECKING:
     from stream_guard.config import Config
+    from stream_guard.engine import PopulationBaseline
 
 _EVENT = '{"event_id":"ev-1","ts":"\'$(date -u +%FT%TZ)\'","account_id":"acct-1","model":"my-model","prompt":"hello"}'
 
@@ -37,6 +38,7 @@ def run(
     port: Annotated[
         int | None, typer.Option("--port", min=0, max=65535, help="Port to listen on (`api.port`).")
     ] = None,
+    baseline: BaselineOption = None,
 ) -> None:
     """Take events over HTTP, from files or standard input; decide; answer over HTTP.
 
@@ -55,10 +57,10 @@ def run(
             "embedded": settings.embedded.model_copy(update={"data_dir": str(data)} if data else {}),
         }
     )
-    asyncio.run(_run(settings, follow or [], stdin))
+    asyncio.run(_run(settings, follow or [], stdin, loaded_baseline(baseline)))
 
 
-async def _run(settings: "Config", follow: list[Path], stdin: bool) -> None:
+async def _run(settings: "Config", follow: list[Path], stdin: bool, baseline: "PopulationBaseline | None") -> None:
     from stream_guard.app.run import run as run_service
 
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -81,4 +83,4 @@ async def _run(settings: "Config", follow: list[Path], stdin: bool) -> None:
         typer.echo(f"  curl -s{token} {address}/v1/accounts/acct-1")
         typer.echo(f"  curl -s{token} '{address}/v1/check?account_id=acct-1'")
 
-    await run_service(settings, stop, follow=follow, stdin=stdin, say=say)
+    await run_service(settings, stop, follow=follow, stdin=stdin, baseline=baseline, say=say)

@@ -52,6 +52,9 @@ def simulate(
     volume: Annotated[float, typer.Option(max=100, help="Scales what machines send.")] = 1.0,
     out: Annotated[str, typer.Option(metavar="FILE", help="Where the events go; - is standard output.")] = "-",
     labels: Annotated[Path | None, typer.Option(metavar="FILE", help="Where the truth goes: who is what.")] = None,
+    releases: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where releases of models go; `replay --releases` reads them.")
+    ] = None,
     show: Annotated[  # noqa: ARG001 - taken by its callback
         bool, typer.Option("--list", callback=_show, is_eager=True, help="Say what the scenarios are.")
     ] = False,
@@ -71,6 +74,10 @@ def simulate(
         with ExitStack() as stack:
             sink = sys.stdout.buffer if out == "-" else stack.enter_context(Path(out).open("wb"))
             written, kept = _write(traffic, sink)
+        if releases:
+            from stream_guard.codecs import encode
+
+            releases.write_bytes(b"".join(encode(release) + b"\n" for release in traffic.releases))
         if labels:
             labels.write_bytes(_truth(traffic, written, kept))
     except BrokenPipeError:

@@ -23,6 +23,9 @@ SPREAD_MIN = 0.05
 would else make every value of it an extreme one."""
 
 
+STRETCH = 2.0
+"""How many times as far from the baseline's median as there a tail may come to lie (or as far as what ships, if that is
+more), and how many times nearer."""
 READ_EVERY = 16
 """Observations of a signal after which its quantiles are read anew: reading costs ten times what learning does."""
 
@@ -68,7 +71,8 @@ class Usual:
 
     Traffic is forgotten after one to two windows, so the usual follows slow, honest change. So would it follow somebody
     who raises it on purpose, bit by bit: the quantiles as they were when the first window was full are kept (*frozen*),
-    and `shifts` says how far the live ones have gone from them. Only `freeze`, on somebody's word, takes them anew.
+    `shifts` says how far the live ones have gone from them, and what values are measured against goes no further than
+    `STRETCH` allows. Only `freeze`, on somebody's word, takes them anew.
 
     Signals without a prior are ignored.
 
@@ -108,7 +112,11 @@ class Usual:
         self.window_size = window_size
         self._live = {signal: FadingQuantiles(PROBABILITIES, window_size) for signal in self.priors}
         self._frozen: dict[str, tuple[float, ...]] = {}
-        self._now = {signal: self._read(signal) for signal in self.priors}
+        self._begun: dict[str, tuple[float, ...]] = {}
+        self._now: dict[str, tuple[float, ...]] = {}
+        self._allowed: dict[str, tuple[float, ...]] = {}
+        for signal in self.priors:
+            self._refresh(signal)
 
     def adopt(self, priors: Mapping[str, Prior]) -> None:
         """Take the signals of this version of the program: learnt ones stay, new ones begin, vanished ones go."""
@@ -118,6 +126,22 @@ class Usual:
         self._frozen = {s: frozen for s, frozen in self._frozen.items() if s in self.priors}
         # What is the same is not read anew: after a restart the outcome must be what it would have been without one.
         self._now = {s: self._now[s] if s in same else self._read(s) for s in self.priors}
+        self._allowed = {s: self._allowed[s] if s in same else self._within(self._now[s], s) for s in self.priors}
+
+    def begin_with(self, quantiles: Mapping[str, tuple[float, ...]], weight: float) -> None:
+        """Take what was usual elsewhere in place of the priors, worth `weight` observations; unknown signals are ignored."""
+        self._begun = {s: tuple(map(float, q)) for s, q in quantiles.items() if s in self.priors}
+        self.prior_weight = weight
+        for signal in self._begun:
+            self._refresh(signal)
+
+    def quantiles(self) -> dict[str, tuple[float, float, float, float, float]]:
+        """Return p01, p10, p50, p90 and p99 of every signal, as traffic has them now."""
+        found = {}
+        for signal in self.priors:
+            p01, p10, p50, p90, p99 = self._read(signal)
+            found[signal] = (p01, p10, p50, p90, p99)
+        return found
 
     def usual(self, signal: str) -> float:
         """Return the median, in the signal's unit. Raises KeyError."""
@@ -129,7 +153,7 @@ class Usual:
         Raises KeyError for a signal without a prior.
         """
         prior = self.priors[signal]
-        p01, p10, p50, p90, p99 = self._now[signal]
+        p01, p10, p50, p90, p99 = self._allowed[signal]
         gap = SPREAD_MIN * prior.spread()
         above = _beyond(value - p50, p90 - p50, p99 - p50, gap) if prior.direction != "low" else 0.0
         below = _beyond(p50 - value, p50 - p10, p50 - p01, gap) if prior.direction != "high" else 0.0
@@ -137,7 +161,7 @@ class Usual:
 
     def unusualness_many(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return `unusualness` of many accounts at once, [accounts, signals], both in the order of the priors."""
-        p01, p10, p50, p90, p99 = np.array([self._now[signal] for signal in self.priors]).T
+        p01, p10, p50, p90, p99 = np.array([self._allowed[signal] for signal in self.priors]).T
         gap = SPREAD_MIN * np.array([prior.spread() for prior in self.priors.values()])
         high = np.array([prior.direction != "low" for prior in self.priors.values()])
         low = np.array([prior.direction != "high" for prior in self.priors.values()])
@@ -161,8 +185,8 @@ class Usual:
             if signal in x:
                 live.update(x[signal])
                 if live.seen % READ_EVERY == 0 or live.seen == self.grace_period:
-                    self._now[signal] = self._read(signal)
-                if live.seen == self.window_size:
+                    self._refresh(signal)
+                if live.seen == self.window_size and signal not in self._frozen:
                     self._frozen[signal] = self._read(signal)
 
     def explain_one(self, x: Features) -> dict[str, float]:
@@ -172,6 +196,7 @@ class Usual:
     def freeze(self) -> None:
         """Take the present quantiles as the ones to measure shifts from."""
         self._frozen = {signal: self._read(signal) for signal in self.priors}
+        self._allowed = {signal: self._within(live, signal) for signal, live in self._now.items()}
 
     def shifts(self) -> dict[str, float]:
         """Return how far each live median is from its frozen one, in frozen spreads (median to 10 % tail), signed.
@@ -190,9 +215,27 @@ class Usual:
         top = sorted(unusual, key=lambda signal: (-unusual[signal], signal))[:TOP]
         return {signal: unusual[signal] for signal in top}
 
+    def _refresh(self, signal: str) -> None:
+        self._now[signal] = live = self._read(signal)
+        self._allowed[signal] = self._within(live, signal)
+
+    def _within(self, live: tuple[float, ...], signal: str) -> tuple[float, ...]:
+        """Return the live quantiles as far as the frozen ones let them go."""
+        frozen = self._frozen.get(signal)
+        if frozen is None:
+            return live
+        p50, shipped = frozen[2], self.priors[signal].quantiles()
+
+        def tail(at: int, side: int) -> float:
+            was, ships = side * (frozen[at] - p50), side * (shipped[at] - shipped[2])
+            return p50 + side * min(max(STRETCH * was, ships), max(was / STRETCH, side * (live[at] - p50)))
+
+        p01, p10, p90, p99 = tail(0, -1), tail(1, -1), tail(3, 1), tail(4, 1)
+        return (min(p01, p10), p10, min(p90, max(p10, live[2])), p90, max(p90, p99))
+
     def _read(self, signal: str) -> tuple[float, ...]:
         """Return the prior's and the live quantiles, each weighted by what it is worth."""
-        prior, live = self.priors[signal].quantiles(), self._live[signal]
+        prior, live = self._begun.get(signal) or self.priors[signal].quantiles(), self._live[signal]
         if live.seen < self.grace_period:
             return tuple(float(p) for p in prior)
         weight = self.prior_weight / (self.prior_weight + live.seen)

@@ -13,9 +13,23 @@ The same input in the same order gives the same output, byte for byte, however i
 """
 
 from stream_guard.engine.account_half import LIVE_S, AccountHalf
+from stream_guard.engine.baseline import PopulationBaseline, merged, read_baseline, write_baseline
 from stream_guard.engine.embedded import Engine
 from stream_guard.engine.outcome import EngineSettings, Lesson, Outcome
 from stream_guard.engine.population_half import PopulationHalf
 from stream_guard.engine.solo import Baseline
 
-__all__ = ["LIVE_S", "AccountHalf", "Baseline", "Engine", "EngineSettings", "Lesson", "Outcome", "PopulationHalf"]
+__all__ = [
+    "LIVE_S",
+    "AccountHalf",
+    "Baseline",
+    "Engine",
+    "EngineSettings",
+    "Lesson",
+    "Outcome",
+    "PopulationBaseline",
+    "PopulationHalf",
+    "merged",
+    "read_baseline",
+    "write_baseline",
+]

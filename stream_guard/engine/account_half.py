@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from stream_guard.accounts import ALLOWLISTED, HAS_FACTS, PUBLIC_MAIL, SUSPECT, Accounts, Columns
 from stream_guard.campaigns.report import FACTS, SIGHTING, SIGHTINGS_A_DAY, TIERS, Report, pack, unpack
+from stream_guard.engine.baseline import ACCOUNTS_WORTH, PopulationBaseline
 from stream_guard.engine.clock import EventClock
 from stream_guard.engine.intake import Intake, hash32
 from stream_guard.engine.outcome import EngineSettings, Lesson, Outcome
@@ -203,7 +204,10 @@ class AccountHalf:
         quiet = max(0.0, 1.0 - self._pending_events / STEP_EVENTS)
         self._pending, self._pending_events, self._pending_systems, self._pending_items = [], 0, {}, []
         for decision in self._policy.advance(ts):
-            self._forget(decision)
+            self._acquit(decision.account_id)
+        # Who is suspected is judged at each step, or a decision would end before the heavy are due again.
+        pressed = self._suspects_alone(touched)
+        due = np.union1d(due, pressed) if len(pressed) else due
         risks = self._judge.assess(state[due])
         near = due[np.array(risks[0]) >= NEAR_RISK]
         state["due_at"][near] = (state["requests"][near] * DUE_GROWTH_NEAR).astype(np.uint32) + 1
@@ -223,6 +227,12 @@ class AccountHalf:
         if self.on_step is not None:
             self.on_step(out)
         return out
+
+    def _suspects_alone(self, touched: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the suspects among some accounts that are in no campaign."""
+        names = self._accounts.names
+        suspects = touched[(self._accounts.state["flags"][touched] & SUSPECT) > 0].tolist()
+        return np.array([row for row in suspects if names[row] not in self._members], np.int64)
 
     def _report(self, seen: NDArray[np.void], touched: NDArray[np.int64], due: NDArray[np.int64], ts: float) -> Report:
         state, names = self._accounts.state[touched], self._accounts.names
@@ -286,6 +296,8 @@ class AccountHalf:
             self._accounts.state["flags"][row] |= SUSPECT
         if decision is None:
             return
+        if decision.action == "allow" and max(solo, campaign_risk) < 0.5:
+            self._acquit(name)
         out.decisions.append(decision)
         if decision.campaign_id is None and decision.action not in ("allow", "watch"):
             out.campaigns.append(self._campaign_of_one(decision))
@@ -310,10 +322,12 @@ class AccountHalf:
         self._solo[campaign.campaign_id] = CampaignView(campaign, (name,), ((decision.ts, 1),), campaign.members)
         return campaign
 
-    def _forget(self, decision: Decision) -> None:
-        row = self._accounts.rows.get(decision.account_id)
-        if row is not None and decision.account_id not in self._members:
+    def _acquit(self, name: str) -> None:
+        """Let an account teach again, unless it is in a campaign; its next request is judged."""
+        row = self._accounts.rows.get(name)
+        if row is not None and name not in self._members:
             self._accounts.state["flags"][row] &= ~np.uint8(SUSPECT)
+            self._accounts.state["due_at"][row] = 0
 
     def advance(self, ts: float) -> Outcome:
         """Say that event time has reached `ts` without a request: an open step closes, decisions expire."""
@@ -323,7 +337,7 @@ class AccountHalf:
             if self._pending_events and ts >= self._step_began + LIVE_S:
                 out.extend(self._step())
             for decision in self._policy.advance(ts):
-                self._forget(decision)
+                self._acquit(decision.account_id)
         return out
 
     def learn(self, lesson: Lesson) -> Outcome:
@@ -365,6 +379,7 @@ class AccountHalf:
             if self._members.get(name, {}).pop(word.campaign_id, None) is not None:
                 if not self._members[name]:
                     del self._members[name]
+                    self._acquit(name)
                 self._decide(name, 0.0, (), max(word.ts, self._clock), out)
         for name, risk, honest in word.members:
             known = self._members.get(name, {}).get(word.campaign_id)
@@ -395,6 +410,16 @@ class AccountHalf:
     def baseline(self) -> dict[str, Baseline]:
         """Return for each signal what is usual here, and how far that has gone from the baseline."""
         return self._judge.baseline()
+
+    def learnt(self) -> PopulationBaseline:
+        """Return what is usual of accounts here."""
+        signals, accounts = self._judge.learnt()
+        return PopulationBaseline(signals, accounts)
+
+    def begin_with(self, baseline: PopulationBaseline) -> None:
+        """Begin with what is usual elsewhere, before the first request; a snapshot taken up later knows better."""
+        if baseline.accounts:
+            self._judge.begin_with(baseline.signals, min(ACCOUNTS_WORTH, baseline.accounts))
 
     def budgets(self) -> dict[str, Spending]:
         """Return what is spent of each budget of mistakes, and what may be."""

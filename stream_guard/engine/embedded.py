@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from stream_guard.engine.account_half import AccountHalf
+from stream_guard.engine.baseline import PopulationBaseline, merged
 from stream_guard.engine.outcome import EngineSettings, Lesson, Outcome
 from stream_guard.engine.population_half import PopulationHalf
 from stream_guard.engine.solo import Baseline
@@ -59,6 +60,15 @@ class Engine:
     def budgets(self) -> dict[str, Spending]:
         """Return what is spent of each budget of mistakes, and what may be."""
         return self._accounts.budgets()
+
+    def learnt(self) -> PopulationBaseline:
+        """Return what is usual here, for another deployment to begin with."""
+        return merged([self._accounts.learnt(), self._population.learnt()])
+
+    def begin_with(self, baseline: PopulationBaseline) -> None:
+        """Begin with what is usual elsewhere, before the first request; a snapshot taken up later knows better."""
+        self._accounts.begin_with(baseline)
+        self._population.begin_with(baseline)
 
     def campaigns(self) -> list[CampaignView]:
         """Return all campaigns held, newest change first."""

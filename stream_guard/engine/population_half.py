@@ -6,11 +6,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from stream_guard.campaigns import judge
 from stream_guard.campaigns.reasoning import ReasoningJoin
 from stream_guard.campaigns.registry import Registry
 from stream_guard.campaigns.report import Report, unpack
 from stream_guard.campaigns.twins import Twins
 from stream_guard.campaigns.window import Window
+from stream_guard.engine.baseline import GROUPS_WORTH, PopulationBaseline
 from stream_guard.engine.clock import EventClock
 from stream_guard.engine.outcome import EngineSettings, Lesson, Outcome
 from stream_guard.engine.state import seal, unseal
@@ -124,6 +126,20 @@ class PopulationHalf:
                 self._registry.words.weights = self._teacher.weights
             self._tell(changes, out)
         return out
+
+    def learnt(self) -> PopulationBaseline:
+        """Return what is usual of groups of accounts here."""
+        now = self._registry.linker.now
+        return PopulationBaseline(
+            crowds=dict(zip(judge.FEATURES, now.features.tolist(), strict=True)), groups=int(now.worth)
+        )
+
+    def begin_with(self, baseline: PopulationBaseline) -> None:
+        """Begin with what is usual elsewhere, before the first report; a snapshot taken up later knows better."""
+        if baseline.groups:
+            shipped = dict(zip(judge.FEATURES, judge.USUAL.tolist(), strict=True))
+            usual = np.array([baseline.crowds.get(name, value) for name, value in shipped.items()])
+            self._registry.linker.before = judge.Ordinary(usual, min(GROUPS_WORTH, baseline.groups))
 
     def take_verdicts(self) -> list[bytes]:
         """Return the verdicts since the last call, for every account half; forgets them."""

@@ -5,6 +5,7 @@ says how bad that is; half-space trees say how odd the combination is, which is 
 none of them.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from stream_guard import signals
 from stream_guard.accounts import SUSPECT
 from stream_guard.detectors import AccountAnomaly, Drift, FeedbackModel, PopulationDrift, Prior, Usual
 from stream_guard.detectors.state import dump, load
+from stream_guard.engine.baseline import Quantiles
 from stream_guard.events import Reason, SignalReading
 from stream_guard.signals import SIGNALS, Rows, Signal
 
@@ -145,6 +147,14 @@ class SoloJudge:
         """Return what is usual of each signal, and how far it has gone from the baseline."""
         shifts = self._usual.shifts()
         return {name: Baseline(self._usual.usual(name), shifts.get(name)) for name in signals.BY_NAME}
+
+    def learnt(self) -> tuple[dict[str, Quantiles], int]:
+        """Return the quantiles of every signal, and from how many lessons they were learnt."""
+        return self._usual.quantiles(), self._learnt
+
+    def begin_with(self, quantiles: Mapping[str, Quantiles], worth: float) -> None:
+        """Take what was usual elsewhere in place of what ships, worth so many lessons."""
+        self._usual.begin_with(quantiles, worth)
 
     def freeze(self) -> None:
         """Take what is usual now as the baseline that shifts are measured from."""

@@ -7,14 +7,15 @@ kinds in `honest`. The stream does not react by itself; `enforcement.Gateway` ac
 """
 
 import random
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from stream_guard.events import RequestEvent
+from stream_guard.events import Release, RequestEvent
 from stream_guard.simulate.campaigns import SCENARIOS, Plan, hide
 from stream_guard.simulate.honest import populate
 from stream_guard.simulate.people import DAY_S
-from stream_guard.simulate.population import Account, Label, World
+from stream_guard.simulate.population import MODELS, NEW_MODEL, TAKERS, Account, Label, World
 
 __all__ = ["SCENARIOS", "START", "Account", "Label", "Plan", "Scenario", "Traffic", "stream"]
 
@@ -105,7 +106,16 @@ class Traffic:
         )
         populate(honest, of.accounts)
         hide(hidden, of.plan, of.accounts, self.CAMPAIGN)
+        for account in honest.accounts:  # by its name, so that chance stays as it is
+            place = zlib.crc32(account.account_id.encode())
+            if place % 1000 < 1000 * TAKERS:
+                account.takes, account.takes_ts = 0.9, honest.release_ts + place % 48 * 3600.0
         self._worlds, self.accounts = (honest, hidden), honest.accounts + hidden.accounts
+
+    @property
+    def releases(self) -> tuple[Release, ...]:
+        """Models that come out in it."""
+        return (Release(self._worlds[0].release_ts, NEW_MODEL, MODELS[0]),)
 
     def __iter__(self) -> Iterator[tuple[RequestEvent, Label]]:
         """Make the requests, day by day."""

@@ -10,7 +10,7 @@ from stream_guard.simulate import people, vocabulary
 from stream_guard.simulate.honest import LIMITS, strangers
 from stream_guard.simulate.people import DAY_S, Rhythm
 from stream_guard.simulate.population import MODELS, Account, Label, World
-from stream_guard.simulate.talks import Crowd, Either, Harvest, Injected, Replayed, Talker, Writer, chat
+from stream_guard.simulate.talks import Crowd, Either, Harvest, Injected, Probing, Replayed, Talker, Writer, chat
 from stream_guard.simulate.text import Exercises, Voice, harvest_template, reworded, spun, topics_of
 
 Shape = Literal["narrow", "relay", "replayed"]
@@ -37,6 +37,11 @@ class Plan:
         What it sends, when, and how many templates it has.
     banned_at
         Share of the stream's time after which the first pool falls silent and a second, as large, takes over.
+    probed_until
+        Share of the stream's time until which a twelfth of its accounts (3 or more) try techniques, most of them
+        refused, at `PROBES_A_DAY`; all others begin after that, with the one that got through.
+    takes
+        Share of its requests that moves to the new model within a day of its release.
     unevenness
         How far its accounts' volumes differ (spread of their logarithms).
     days
@@ -70,6 +75,8 @@ class Plan:
     rhythm: Rhythm = "flat"
     templates: int = 3
     banned_at: float | None = None
+    probed_until: float | None = None
+    takes: float = 0.0
     unevenness: float = 0.15
     days: float = 2.0
     wording: Wording = "shared"
@@ -153,8 +160,28 @@ SCENARIOS: dict[str, Plan] = {
         joins=0.05,
         banned_at=0.4,
     ),
+    "pivot": Plan(
+        "half of the traffic moves to a new model within a day of its release",
+        "February 2026 disclosure: within 24 hours of a release, nearly half of a campaign of 13 million exchanges",
+        share=0.05,
+        per_day=60,
+        shared=0.2,
+        takes=0.5,
+    ),
+    "probing": Plan(
+        "a few accounts try techniques, most refused; then one of them comes from all",
+        "summer 2026: an experiment of 12,000 requests before the technique that got through was scaled",
+        share=0.05,
+        per_day=30,
+        shared=0.2,
+        joins=0.1,
+        templates=1,
+        probed_until=0.4,
+    ),
 }
 """Every scenario by name."""
+
+PROBES_A_DAY = 200.0
 
 
 @dataclass(frozen=True)
@@ -200,7 +227,23 @@ def hide(world: World, plan: Plan, honest: int, campaign: str) -> None:
                 talk = Talker(rnd, chat(Voice(rnd, topics_of(rnd, 3), part=rnd.uniform(0.15, 0.4)), rnd))
                 harvests = account.begin + plan.idle_talk * world.days * DAY_S
                 account.writer = Either(rnd, talk, account.writer, 1 - plan.cover, harvests)
+            account.takes, account.takes_ts, account.takes_s = plan.takes, world.release_ts, 0.8 * DAY_S
+            if plan.probed_until is not None:
+                _probe(world, account, begin, plan.probed_until, prober=i < max(3, size // 12))
             world.accounts.append(account)
+
+
+def _probe(world: World, account: Account, begin: float, until: float, *, prober: bool) -> None:
+    """Let an account begin once a technique was found, or look for one until then."""
+    rnd, scaled = world.rnd, world.at(until * world.days)
+    if not prober:
+        account.begin = scaled + (account.begin - world.at(begin))
+        return
+    account.begin = world.at(begin)
+    count = round(PROBES_A_DAY * (scaled - account.begin) / DAY_S)
+    account.visits = [rnd.uniform(account.begin, scaled) for _ in range(count)]
+    exercises = Exercises(rnd, topics_of(rnd, 4))
+    account.writer = Probing(rnd, lambda: spun(reworded(rnd), rnd), exercises, account.writer, scaled)
 
 
 def _writers(world: World, plan: Plan, count: int) -> list[Writer]:

@@ -1,5 +1,6 @@
 """The accounts of one stream: what each is, when it asks, and what its requests look like from outside."""
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,12 @@ from stream_guard.simulate.people import DAY_S, Rhythm, arrivals
 from stream_guard.simulate.talks import Ask, Writer
 
 MODELS = ("large-4", "medium-4", "small-4")
+NEW_MODEL = "large-5"
+"""Comes out in every stream, `World.release_ts`, in place of the first of `MODELS`."""
+RELEASED = 0.45
+"""When it comes out, as a share of the stream's time."""
+TAKERS = 0.1
+"""Share of honest accounts that take it within two days."""
 
 
 class Label(NamedTuple):
@@ -28,7 +35,8 @@ class Label(NamedTuple):
 class Account:
     """One account. Times in seconds UTC; `visits` are requests on top of its rhythm.
 
-    It grows to its full volume over the first `ramp_s` seconds.
+    It grows to its full volume over the first `ramp_s` seconds. From `takes_ts` on it asks for the new model, over
+    `takes_s` seconds rising to a share of `takes` of its requests.
     """
 
     account_id: str
@@ -51,6 +59,9 @@ class Account:
     refused: float = 0.008
     visits: list[float] = field(default_factory=list)
     ramp_s: float = 0.0
+    takes: float = 0.0
+    takes_ts: float = math.inf
+    takes_s: float = 3600.0
     requests: int = 0
 
     def times(self, rnd: random.Random, day: float) -> list[float]:
@@ -71,7 +82,13 @@ class Account:
         self.requests += 1
         limit = self.max_tokens[int(draw() * len(self.max_tokens))]
         label = self.label if ask.harvest == self.label.harvest else self.label._replace(harvest=ask.harvest)
-        return self._event(ask, ts, limit, refused=draw() < self.refused, draw=draw()), label
+        chance = self.refused if ask.refused is None else ask.refused
+        return self._event(ask, ts, limit, refused=draw() < chance, draw=draw()), label
+
+    def _model(self, ts: float, draw: float) -> str:
+        """Return the model asked for; `draw` decides, as it does where the request comes from."""
+        risen = self.takes * min(1.0, (ts - self.takes_ts) / self.takes_s) if ts > self.takes_ts else 0.0
+        return NEW_MODEL if draw * 1009.0 % 1.0 < risen else self.models[int(draw * len(self.models))]
 
     def _event(self, ask: Ask, ts: float, limit: int, *, refused: bool, draw: float) -> RequestEvent:
         answer = 24 if refused else min(ask.answer_tokens, limit)
@@ -80,7 +97,7 @@ class Account:
             event_id=f"ev{self.account_id[4:]}_{self.requests}",
             ts=ts,
             account_id=self.account_id,
-            model=self.models[int(draw * len(self.models))],
+            model=self._model(ts, draw),
             org_id=self.org_id,
             api_key_id=f"key{self.account_id[4:]}",
             operation="chat",
@@ -116,6 +133,11 @@ class World:
     def new_id(self) -> str:
         """Return the id of a new account."""
         return f"acct_{self.rnd.getrandbits(44):011x}"
+
+    @property
+    def release_ts(self) -> float:
+        """When the new model comes out."""
+        return self.at(RELEASED * self.days)
 
     def at(self, day: float) -> float:
         """Return the time that is `day` days into the stream, in seconds UTC."""

@@ -25,6 +25,7 @@ class Ask(NamedTuple):
     client: Client | None = None
     harvest: bool = False
     logprobs: bool | None = None
+    refused: float | None = None
 
 
 class Writer(Protocol):
@@ -231,6 +232,29 @@ class Harvest:
         self._turn = self._turn + 1 if goes_on and self._talk else 0
         self._talk = self._talk if self._turn else conversation(rnd)
         return Ask(prompt, None, answer, self._turn, self._talk, history_tokens=1500 * self._turn, harvest=True)
+
+
+class Probing:
+    """Tries one way to put it after the other, most of them refused; from `until` on another writer's requests.
+
+    `technique` makes a template with a `{slot}`, another each time.
+    """
+
+    REFUSED = 0.65
+    __slots__ = ("_exercises", "_rnd", "_technique", "_then", "_until")
+
+    def __init__(
+        self, rnd: random.Random, technique: Callable[[], str], exercises: Exercises, then: Writer, until: float
+    ) -> None:
+        self._rnd, self._technique, self._exercises, self._then, self._until = rnd, technique, exercises, then, until
+
+    def ask(self, ts: float) -> Ask:
+        """Try a technique."""
+        if ts >= self._until:
+            return self._then.ask(ts)
+        prompt = self._technique().replace("{slot}", self._exercises.request())
+        talk = conversation(self._rnd)
+        return Ask(prompt, None, length(self._rnd, 700), conversation_id=talk, harvest=True, refused=self.REFUSED)
 
 
 class Injected:

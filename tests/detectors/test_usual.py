@@ -9,6 +9,7 @@ from stream_guard.detectors import Prior, Usual
 from stream_guard.detectors.quantiles import FadingQuantiles
 
 RATE = Prior(20.0, 200.0, 1000.0)
+NARROW = Prior(20.0, 40.0, 60.0)
 PROBABILITIES = (0.01, 0.1, 0.5, 0.9, 0.99)
 
 
@@ -111,18 +112,62 @@ def test_old_traffic_is_forgotten():
 def test_slow_poisoning_shows_in_the_distance_to_the_frozen_quantiles():
     """Somebody raises what is usual by half a percent every hundred accounts."""
     rng = random.Random(1)
-    honest = Usual({"rate": RATE}, window_size=1000)
-    poisoned = Usual({"rate": RATE}, window_size=1000)
+    honest = Usual({"rate": NARROW}, window_size=1000)
+    poisoned = Usual({"rate": NARROW}, window_size=1000)
     for i in range(10_000):
         value = rng.lognormvariate(3, 0.5)
         honest.learn_one({"rate": value})
         poisoned.learn_one({"rate": value * 1.02 ** (i / 100)})
-    assert honest.unusualness("rate", 120.0) > 0.9
-    assert poisoned.unusualness("rate", 120.0) < 0.5, "it works, unseen"
+    assert honest.unusualness("rate", 200.0) > 0.9
+    assert poisoned.unusualness("rate", 200.0) > 0.9, "it does not work"
     assert abs(honest.shifts()["rate"]) < 0.25
-    assert poisoned.shifts()["rate"] > 2.0, "but not unnoticed"
+    assert poisoned.shifts()["rate"] > 2.0, "and is noticed"
     poisoned.freeze()
     assert poisoned.shifts()["rate"] == pytest.approx(0.0, abs=0.1), "somebody looked and found it right"
+    assert poisoned.unusualness("rate", 200.0) < 0.7
+
+
+PATIENT = {  # share of accounts that raise it, to how many times as much, how unusual 60 times the median is then
+    "nobody": (0.0, 1, 0.9),
+    "a quarter of the population": (0.25, 60, 0.9),
+    "most of the population": (0.6, 60, 0.9),
+    "a quiet crowd that makes others look loud": (0.6, 0.05, 0.9),
+}
+
+
+@pytest.mark.parametrize("case", PATIENT)
+def test_who_is_patient_does_not_become_usual(case):
+    share, times, least = PATIENT[case]
+    rng = random.Random(2)
+    usual = learnt(Usual({"rate": NARROW}, window_size=1000), [rng.lognormvariate(3, 0.5) for _ in range(2000)])
+    before = [usual.unusualness("rate", 20.0 * k) for k in (1, 2, 4, 60)]
+    for i in range(8000):
+        value = rng.lognormvariate(3, 0.5) * (times ** (i / 8000) if rng.random() < share else 1.0)
+        if usual.unusualness("rate", value) < 0.95:  # a suspect teaches nothing
+            usual.learn_one({"rate": value})
+    after = [usual.unusualness("rate", 20.0 * k) for k in (1, 2, 4, 60)]
+    assert min(before[-1], after[-1]) > least
+    assert after[1] - before[1] < 0.4
+
+
+def test_what_is_usual_is_within_bounds_of_the_baseline_whatever_comes():
+    rng = random.Random(3)
+    usual = learnt(Usual({"rate": NARROW}, window_size=500), [rng.lognormvariate(3, 0.5) for _ in range(1000)])
+    frozen = usual._frozen["rate"]
+    for low, high in ((0.0, 0.1), (1e6, 1e9), (-1e9, -1e6)):
+        learnt(usual, [rng.uniform(low, high) for _ in range(2000)])
+        p01, p10, p50, p90, p99 = usual._allowed["rate"]
+        assert p01 <= p10 <= p50 <= p90 <= p99
+        assert (frozen[3] - frozen[2]) / 2 <= p90 - frozen[2] <= 2 * (frozen[3] - frozen[2])
+        assert (frozen[2] - frozen[1]) / 2 <= frozen[2] - p10 <= max(2 * (frozen[2] - frozen[1]), 20)
+
+
+def test_the_baseline_is_not_taken_anew_by_the_window():
+    usual = learnt(Usual({"rate": RATE}, window_size=500), [100.0] * 100)
+    usual.freeze()
+    frozen = usual._frozen["rate"]
+    learnt(usual, [900.0] * 2000)
+    assert usual._frozen["rate"] == frozen
 
 
 def test_no_distance_before_a_whole_window():

@@ -7,7 +7,8 @@ from stream_guard import signals
 from stream_guard.accounts import ACCOUNT, SUSPECT
 from stream_guard.engine import AccountHalf, Baseline, Engine, EngineSettings, solo
 from stream_guard.engine.solo import ODDNESS, SoloJudge
-from stream_guard.events import Feedback, RequestEvent
+from stream_guard.engine.verdicts import Verdict, pack_verdict
+from stream_guard.events import AccountFacts, Feedback, RequestEvent
 from stream_guard.signals import diversity, harvest
 
 
@@ -165,3 +166,40 @@ def test_state_of_the_same_version_keeps_what_the_trees_have_learnt():
 
     assert back.readings(harvester()) == judge.readings(harvester())
     assert back.snapshot() == judge.snapshot()
+
+
+# --- Poisoning and patience ---
+
+
+def heavy(count, start=1.7e9, step=40.0, account="heavy"):
+    return [
+        RequestEvent(
+            f"{account}{start}{n}", start + step * n, account, "m", prompt=f"write all that you think about item {n} of list {n * 7}", turn=0,
+            max_tokens=8192, input_tokens=60, output_tokens=3000, account=AccountFacts(created_at=start - 86_400.0, tier="free", entitlement=5e4),
+        )
+        for n in range(count)
+    ]  # fmt: skip
+
+
+def test_the_decision_about_a_heavy_account_is_renewed_as_long_as_it_goes_on():
+    engine = Engine(EngineSettings(shadow=False))
+    acting = []
+    events = heavy(7000)
+    for at in range(0, len(events), 40):
+        engine.process(events[at : at + 40])
+        if engine.now > 1.7e9 + 86_400:
+            decision = engine.check("heavy", engine.now)
+            acting.append(decision is not None and decision.action == "throttle")
+
+    assert sum(acting) > 0.99 * len(acting)
+
+
+def test_who_was_released_from_a_campaign_teaches_again():
+    half = AccountHalf(EngineSettings(shadow=False))
+    half.process(requests(30))
+    flags = []
+    for members, removed in (((("acct-1", 0.95, 0.0),), ()), ((), ("acct-1",))):
+        half.apply_verdict(pack_verdict(Verdict("ca_1", 1.7e9 + 1800, members, removed, ())))
+        flags.append(bool(half._accounts.state["flags"][0] & SUSPECT))
+
+    assert flags == [True, False]

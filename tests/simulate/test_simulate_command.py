@@ -7,6 +7,7 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
+from stream_guard.app.replay import read_releases
 from stream_guard.cli import app
 from stream_guard.codecs import decode_events
 from stream_guard.simulate import SCENARIOS
@@ -18,16 +19,16 @@ def run():
 
 
 def test_it_writes_events_and_the_truth_apart(run, tmp_path):
-    out, labels = tmp_path / "events.jsonl", tmp_path / "labels.json"
-    result = run(
-        "relay", "--accounts", "100", "--days", "0.5", "--seed", "5", "--out", str(out), "--labels", str(labels)
-    )
+    out, labels, releases = tmp_path / "events.jsonl", tmp_path / "labels.json", tmp_path / "releases.jsonl"
+    files = ("--out", str(out), "--labels", str(labels), "--releases", str(releases))
+    result = run("relay", "--accounts", "100", "--days", "0.5", "--seed", "5", *files)
     events, dead = decode_events(out.read_bytes().splitlines(), source="file")
     truth = orjson.loads(labels.read_bytes())
 
     assert result.exit_code == 0, result.output
     assert result.stderr == f"{len(events):,} events of {len(truth['accounts']):,} accounts\n"
     assert not dead
+    assert [release.model for release in read_releases(str(releases))] == ["large-5"]
     assert (truth["scenario"], truth["seed"], truth["events"]) == ("relay", 5, len(events))
     assert sum(account["requests"] for account in truth["accounts"].values()) == len(events)
     hidden = {key for key, account in truth["accounts"].items() if account["label"] == "campaign_0"}

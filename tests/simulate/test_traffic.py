@@ -153,6 +153,32 @@ def test_in_a_succession_pool_two_begins_when_pool_one_falls_silent(run):
     assert max(times[1]) < min(times[2]) < max(times[1]) + 0.25
 
 
+def test_a_pivot_moves_half_of_the_traffic_to_the_new_model_within_a_day_of_its_release(run):
+    (release,) = Traffic(Scenario("pivot", SMALL)).releases
+    asked = {True: Counter(), False: Counter()}
+    for event, label in run("pivot"):
+        late = "later" if event.ts > release.ts + 0.8 * DAY_S else "after" if event.ts > release.ts else "before"
+        asked[bool(label.campaign)][late, event.model == release.model] += 1
+
+    assert all(not models["before", True] for models in asked.values())
+    assert 0.4 < asked[True]["later", True] / (asked[True]["later", True] + asked[True]["later", False]) < 0.6
+    honest = asked[False]["later", True] / (asked[False]["later", True] + asked[False]["later", False])
+    assert 0.0 < honest < 0.25
+
+
+def test_probing_is_refused_in_many_wordings_before_one_of_them_comes_from_all(run):
+    made = [event for event, label in run("probing") if label.campaign]
+    scaled = START + 0.4 * 2 * DAY_S
+    early, late = ([event for event in made if (event.ts < scaled) == before] for before in (True, False))
+
+    assert len({event.account_id for event in early}) == 3
+    assert len({event.account_id for event in late}) == 12
+    refused = [sum(event.finish_reason == "refusal" for event in part) / len(part) for part in (early, late)]
+    assert refused[0] > 0.5
+    assert refused[1] < 0.1
+    assert len({event.prompt[:60] for event in early}) > 20 > len({event.prompt[:60] for event in late})
+
+
 def test_a_harness_is_one_huge_system_prompt_with_a_line_for_each_user(run):
     systems = {event.system for event, label in run("calm") if label.kind == "harness_crowd"}
 

@@ -58,7 +58,7 @@ class Loop(Protocol):
         ...
 
 
-class _Kept(msgspec.Struct, array_like=True):
+class Kept(msgspec.Struct, array_like=True):
     """What a snapshot of an account half holds on Kafka."""
 
     heard: dict[str, int]
@@ -102,12 +102,12 @@ class ListeningHalf:
 
     def snapshot(self) -> bytes:
         """Return the state and how far it has listened."""
-        return msgspec.msgpack.encode(_Kept(self.inbox.heard, self.half.snapshot()))
+        return msgspec.msgpack.encode(Kept(self.inbox.heard, self.half.snapshot()))
 
     def restore(self, state: bytes) -> None:
         """Take up a snapshot. Raises SnapshotError."""
         try:
-            kept = msgspec.msgpack.decode(state, type=_Kept)
+            kept = msgspec.msgpack.decode(state, type=Kept)
         except msgspec.DecodeError as error:
             raise SnapshotError(f"The snapshot is not one of an account half on Kafka: {error}") from error
         self.half.restore(kept.state)

@@ -34,7 +34,7 @@ from stream_guard.transports.kafka.sink import KafkaSink
 _log = logging.getLogger(__name__)
 
 
-class _Kept(msgspec.Struct, array_like=True):
+class Kept(msgspec.Struct, array_like=True):
     """What a snapshot of the population half holds on Kafka."""
 
     heard: dict[str, int]
@@ -220,12 +220,12 @@ class _Active:
             await sink.add(outcome, dead_letters)
 
     def snapshot(self) -> Snapshot:
-        kept = _Kept(self.inbox.heard, self.clock, self.half.snapshot())
+        kept = Kept(self.inbox.heard, self.clock, self.half.snapshot())
         return Snapshot(msgspec.msgpack.encode(kept), self.next_offset)
 
     def restore(self, snapshot: Snapshot) -> None:
         try:
-            kept = msgspec.msgpack.decode(snapshot.state, type=_Kept)
+            kept = msgspec.msgpack.decode(snapshot.state, type=Kept)
         except msgspec.DecodeError as error:
             raise SnapshotError(f"The snapshot is not one of a population half on Kafka: {error}") from error
         self.half.restore(kept.state)
