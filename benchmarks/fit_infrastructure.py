@@ -16,11 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-
-import msgspec
 
 from stream_guard.campaigns import infrastructure as judge
 from stream_guard.campaigns.judge import Look

@@ -39,6 +39,7 @@ BELONGS = 0.4
 shares cards and programs as well makes nobody a member."""
 BITS_MAX = 10.0
 WEEK = 7.0
+HOURS_MIN = 3
 SHRINK = 4.0
 CLIP = 3.0
 
@@ -48,8 +49,9 @@ PRIORS: dict[str, tuple[float, float, float]] = {
     "same_week": (1.34, 0.3, 0.3),
     "independent": (0.34, 0.9, 0.2),
     "vouched": (-1.57, 0.3, 0.3),
+    "interactive": (-1.0, 0.2, 0.3),
     "single_turn": (0.18, 0.6, 0.25),
-    "flatness": (2.26, 0.6, 0.2),
+    "evenness": (2.26, 0.7, 0.2),
     "top_limit": (0.17, 0.5, 0.2),
     "top_model": (1.5, 0.6, 0.2),
     "volume_spread": (-1.21, 0.6, 0.3),
@@ -64,8 +66,10 @@ ABOUT: dict[str, str] = {
     "same_week": "Share of accounts that were made within one week of each other.",
     "independent": "Distinct organisations over accounts; one without counts as its own.",
     "vouched": "Share of accounts with a declared organisation and a mail domain of its own.",
+    "interactive": "Share of requests from a browser or a console.",
     "single_turn": "Share of requests that open a conversation.",
-    "flatness": "How evenly over the hours of the day requests come: a timer's, not people's.",
+    "evenness": "Hours in which an account was active, over those that as many requests at random times since its first "
+    f"would make; of accounts seen for {HOURS_MIN} hours or more. People come in sessions, programs do not.",
     "top_limit": "Share of requests with the most usual output limit.",
     "top_model": "Share of requests for the most usual model.",
     "volume_spread": "Standard deviation of the log of the accounts' requests: levelled quotas have little.",
@@ -141,9 +145,14 @@ def measure(look: Look, seen: Things, groups: list[NDArray[np.int64]]) -> NDArra
     """Return the features [len(groups), len(FEATURES)] of sets of accounts, sorted; NaN where nothing is known."""
     pairs = _requests(look, groups)
     behaviour = dict(
-        zip(judge.FEATURES, judge.measure(look, pairs, np.ones(len(groups), np.int64), len(groups)).features.T, strict=True)
+        zip(
+            judge.FEATURES,
+            judge.measure(look, pairs, np.ones(len(groups), np.int64), len(groups)).features.T,
+            strict=True,
+        )
     )
     facts, out = look.window.facts, np.full((len(groups), len(FEATURES)), np.nan)
+    even = _evenness(look)
     for g, who in enumerate(groups):
         bits = in_common(seen, who)
         made = np.sort(facts["created_at"][who])
@@ -153,10 +162,24 @@ def measure(look: Look, seen: Things, groups: list[NDArray[np.int64]]) -> NDArra
             "bits": bits.sum(axis=1).mean(),
             "program_bits": bits[:, PROGRAM].mean(),
             "same_week": week / max(len(made), 1),
-            "flatness": facts["flatness"][who].mean() / 100.0,
+            "evenness": float(np.nanmean(even[who])) if np.isfinite(even[who]).any() else np.nan,
         }
         out[g] = [own.get(name, behaviour[name][g] if name in behaviour else np.nan) for name in FEATURES]
     return out
+
+
+def _evenness(look: Look) -> NDArray[np.float64]:
+    """Return by account how evenly its requests come; NaN where it is too early to say."""
+    account, hour = look.held["account"].astype(np.int64), look.held["ts"].astype(np.int64) // 3600
+    shown = np.unique(account << 32 | hour)
+    who, hour = shown >> 32, shown & 0xFFFFFFFF
+    active = np.bincount(who, minlength=len(look.totals))
+    first = np.full(len(look.totals), 1 << 32)
+    np.minimum.at(first, who, hour)
+    hours = np.maximum(look.held["ts"].max() // 3600 - first + 1.0, 1.0)
+    chance = hours * -np.expm1(look.totals * np.log1p(-1.0 / np.maximum(hours, 1.5)))
+    known = (hours >= HOURS_MIN) & (look.totals >= HOURS_MIN)
+    return np.where(known, active / np.maximum(chance, 1.0), np.nan)
 
 
 def _requests(look: Look, groups: list[NDArray[np.int64]]) -> Pairs:

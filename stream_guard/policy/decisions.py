@@ -11,7 +11,15 @@ from stream_guard.events import Decision, Feedback, Reason
 from stream_guard.policy.budget import KINDS, Charge, Kind, Ledger
 from stream_guard.policy.ladder import PolicySettings, Rung, ladder
 from stream_guard.policy.rarity import Peaks, Rarity
-from stream_guard.policy.wording import clearing, decision_id, fallback_reason, rarity_reason, spent_reason, weightiest
+from stream_guard.policy.wording import (
+    BUDGET,
+    clearing,
+    decision_id,
+    fallback_reason,
+    rarity_reason,
+    spent_reason,
+    weightiest,
+)
 
 STATE_VERSION = 2
 DAY_S = 86_400.0
@@ -64,7 +72,7 @@ class _Held(msgspec.Struct, gc=False):
     campaign: float
     risk_ts: float
     changed_ts: float
-    held_back: bool
+    held_back: str | None
 
 
 class _Word(msgspec.Struct, gc=False):
@@ -139,6 +147,7 @@ class Policy:
             self._forget_words(ts)
         state.advanced_to = max(state.advanced_to, ts)
         self._ledger.expire(state.advanced_to)
+        self._rarity.expire(state.advanced_to)
         ended = []
         while self._expiries and self._expiries[0][0] <= ts:
             expires_at, account_id = heapq.heappop(self._expiries)
@@ -217,7 +226,7 @@ class Policy:
             target = self._watch if held_back else target
         elif judged.campaign_id is not None:
             self._ledger.move(a.account_id, judged.campaign_id, a.bystander)
-        if not self._changes(held, target, ts, held_back=held_back is not None):
+        if not self._changes(held, target, ts, held_back.signal if held_back else None):
             return None
         if target is None:
             return self._lift(a, ts, held, "") if held else None
@@ -258,14 +267,14 @@ class Policy:
         withdrawn = judged.benign or (held.decision.campaign_id is not None and judged.campaign_id is None)
         return withdrawn or judged.ts - held.changed_ts >= self.settings.period_s
 
-    def _changes(self, held: _Held | None, target: Rung | None, ts: float, *, held_back: bool) -> bool:
+    def _changes(self, held: _Held | None, target: Rung | None, ts: float, held_back: str | None) -> bool:
         if held is None or held.level != _level(target):
             return target is not None or held is not None
         if target is None:
             return False
         renewal = (held.decision.expires_at or ts) - ts < target.duration_s / 2
         other_settings = held.decision.policy_version != self.version or held.decision.shadow != self.shadow
-        return renewal or other_settings or (held_back and not held.held_back)
+        return renewal or other_settings or (held_back is not None and held.held_back not in (held_back, BUDGET))
 
     def _rarity_of(self, judged: _Judgement, accounts_known: int) -> Reason | None:
         """Say how many honest accounts reach a risk that an account has by itself, if it is one to act on."""
@@ -318,7 +327,9 @@ class Policy:
             supersedes=held.decision.decision_id if held else None,
             clears_when=a.clears_when or clearing(rung, judged.campaign_id, self.settings.half_life_s),
         )
-        return self._hold(decision, rung.level, a.org_id, judged, held, held_back=held_back is not None)
+        return self._hold(
+            decision, rung.level, a.org_id, judged, held, held_back=held_back.signal if held_back else None
+        )
 
     def _lift(self, a: Assessment, ts: float, held: _Held | None, why: str) -> Decision | None:
         """Take back what is in force. The `allow` is held for a period, so that what comes next supersedes it."""
@@ -342,7 +353,7 @@ class Policy:
             campaign_id=held.decision.campaign_id,
             supersedes=held.decision.decision_id,
         )
-        return self._hold(lifted, 0, a.org_id, judged, held, held_back=False)
+        return self._hold(lifted, 0, a.org_id, judged, held, held_back=None)
 
     def _hold(
         self,
@@ -352,7 +363,7 @@ class Policy:
         judged: _Judgement,
         held: _Held | None,
         *,
-        held_back: bool,
+        held_back: str | None,
     ) -> Decision:
         decision = msgspec.structs.replace(draft, decision_id=decision_id(draft, self.settings.period_s))
         renewed = held is not None and held.level == level

@@ -40,8 +40,8 @@ SHARE = 0.0122
 """Share of honest accounts that peak between `FROM_RISK` and `SUSPECT_RISK`, as shipped."""
 DEPTH = 0.0498
 """Their mean depth in the tail (see `_depth`), as shipped."""
-PRIOR_PEAKS = 100
-"""Accounts in the tail that the shipped shape is worth: so many come from 8,200 accounts."""
+PRIOR_PEAKS = 50
+"""Accounts in the tail that the shipped shape is worth: so many come from 4,100 accounts."""
 FAR = 10.0
 PEAKS_MAX = 200_000
 """Peaks remembered; beyond it the oldest are forgotten."""
@@ -110,14 +110,14 @@ class Rarity:
                 self._drop(account_id)
                 peaks.tail[account_id] = Peak(risk, ts)
                 self._depths += _millionths(risk)
-        self._expire(ts)
+        self.expire(ts)
 
     def learn_honest(self, account_id: str, risk: float, ts: float) -> None:
         """Learn the risk of an account of which an analyst says that it is benign."""
         self._drop(account_id)
         known = self.peaks.honest.pop(account_id, None)
         self.peaks.honest[account_id] = Peak(max(risk, known.risk) if known else risk, ts)
-        self._expire(ts)
+        self.expire(ts)
 
     def forget(self, account_id: str) -> None:
         """Forget an account that has come under suspicion: it was none to learn from."""
@@ -147,7 +147,8 @@ class Rarity:
         if known is not None:
             self._depths -= _millionths(known.risk)
 
-    def _expire(self, ts: float) -> None:
+    def expire(self, ts: float) -> None:
+        """Forget what is older than the window at `ts`."""
         for peaks, drop in ((self.peaks.tail, self._drop), (self.peaks.honest, self.forget)):
             while peaks:
                 oldest = next(iter(peaks))

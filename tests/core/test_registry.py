@@ -6,15 +6,13 @@ import pytest
 from core_reports import crowd, gang, report, window
 from core_requests import DAY, HOUR, T0
 
-from stream_guard.campaigns.reasoning import ReasoningJoin
 from stream_guard.campaigns.bystanders import BYSTANDER_RISK
+from stream_guard.campaigns.reasoning import ReasoningJoin
 from stream_guard.campaigns.registry import VIEWS_MAX, Registry
 from stream_guard.campaigns.settings import LinkSettings
-from stream_guard.campaigns.teaching import Words
 from stream_guard.campaigns.twins import Twins
 from stream_guard.campaigns.window import Window
 from stream_guard.errors import SnapshotError
-from stream_guard.events import CampaignView
 
 SETTINGS = LinkSettings(promoted_max=1 << 16, first_sights=1 << 16)
 ONE, TWO = list(range(1, 15)), list(range(21, 35))
@@ -246,3 +244,109 @@ def test_members_of_a_campaign_keep_their_row():
 def test_an_empty_population_has_no_campaigns():
     assert Registry(SETTINGS).update(window(), ReasoningJoin(10), Twins(64), T0) == []
     assert Registry(SETTINGS).rows().dtype == np.int64
+
+
+# --- Members ---
+
+
+def test_every_member_has_a_time_and_a_reason():
+    of = Population()
+    (record,) = of.take(gang(names("g", 12), ONE), ts=T0 + 60)
+    assert [m.account_id for m in record.members] == list(record.accounts)
+    assert {(m.since, m.kind, m.first_seen, m.last_seen, m.share) for m in record.members} == {
+        (T0 + 60, "template", T0, T0 + 3, 1.0)
+    }
+    of.take(gang(["g0"], ONE, T0 + HOUR), ts=T0 + HOUR)
+    (view,) = of.registry.views.values()
+    assert [(m.since, m.last_seen) for m in view.members if m.account_id == "g0"] == [(T0 + 60, T0 + HOUR + 3)]
+
+
+def test_the_share_of_its_members_traffic_that_carries_it():
+    of = Population()
+    others = report(
+        *[(name, [5000 + 10 * k + i]) for k in range(4) for i, name in enumerate(names("g", 12))], ts=T0 - 60
+    )
+    (record,) = of.take(others, gang(names("g", 12), ONE, requests=4))  # facts say that each has sent ten
+    assert record.share == pytest.approx(0.5)
+    assert record.exchanges == 60
+
+
+SENT_SINCE = {  # requests a day of the member, of its usual share, that carry the text or not; days; whether it leaves
+    "goes on without it": (12, False, 4, True),
+    "goes on with it": (12, True, 4, False),
+    "not for long enough": (12, False, 2, False),
+    "too little to tell": (1, False, 4, False),
+}
+
+
+@pytest.mark.parametrize("case", SENT_SINCE)
+def test_a_member_that_goes_on_without_the_campaigns_text_leaves(case):
+    a_day, carries, days, leaves = SENT_SINCE[case]
+    of = Population()
+    (record,) = of.take(gang(names("g", 12), ONE))
+    ended = T0 + days * DAY
+    later = [T0 + (k + 1) * DAY / a_day for k in range(a_day * days)]
+    text = ONE if carries else [777]
+    sent = [("g0", [text[0] + (0 if carries else k), *text[1:]], {"ts": ts, "model": 3}) for k, ts in enumerate(later)]
+    records = of.take(gang(names("g", 12)[1:], ONE, ended - 60), report(*sent, ts=ended), ts=ended)
+    assert [r.removed for r in records if r.removed] == ([("g0",)] if leaves else [])
+    assert all(r.campaign_id == record.campaign_id for r in records)
+
+
+def test_nobody_leaves_while_the_campaign_is_silent():
+    of = Population()
+    of.take(gang(names("g", 12), ONE))
+    sent = [
+        (name, [70_000 + 100 * i + k], {"ts": T0 + k * HOUR})
+        for k in range(1, 100)
+        for i, name in enumerate(names("g", 12))
+    ]
+    of.registry.linker.clusters = lambda *_: []  # whatever the window has forgotten
+    assert of.take(report(*sent, ts=T0 + 4 * DAY), ts=T0 + 4 * DAY) == []
+
+
+# --- Splits ---
+
+
+def taken_for_one(payment=0):
+    """Return a population in which two campaigns with nothing in common are held for one, and its id."""
+    of = Population()
+    of.take(gang(names("g", 12), ONE, payment=payment), gang(names("k", 9), TWO, model=4, payment=payment))
+    one, two = sorted(of.registry.live, key=lambda c: -len(c.members))
+    one.members.update(two.members)
+    one.prints = np.union1d(one.prints, two.prints)
+    of.registry.live = [one]
+    return of, one.campaign_id
+
+
+def go_on(of, hours, together=(), payment=0):
+    """Let both go on, each with its text, and those in `together` with both; returns the records."""
+    records = []
+    for ts in (T0 + hour * HOUR for hour in hours):
+        both = [gang(together, [*ONE[:8], *TWO[:8]], ts, requests=2)] if together else []
+        one = gang(names("g", 12), ONE, ts, requests=2, payment=payment)
+        two = gang(names("k", 9), TWO, ts, requests=2, model=4, payment=payment)
+        records += of.take(one, two, *both, ts=ts)
+    return [r for r in records if r.accounts or r.removed]
+
+
+def test_what_is_two_by_each_look_is_split():
+    of, name = taken_for_one()
+    assert go_on(of, [6, 12]) == []
+    own, rest = go_on(of, [18])
+    assert (own.parent_ids, set(own.accounts)) == ((name,), set(names("k", 9)))
+    assert (rest.campaign_id, set(rest.removed), rest.size) == (name, set(names("k", 9)), 12)
+    assert go_on(of, [19, 24, 36]) == [], "and stays so"
+    assert {c.campaign_id for c in of.registry.live} == {name, own.campaign_id}
+
+
+def test_what_somebody_holds_together_stays_one():
+    of, name = taken_for_one()
+    go_on(of, [6, 12, 18, 24], together=[f"b{i}" for i in range(8)])
+    assert [c.campaign_id for c in of.registry.live] == [name]
+
+
+def test_what_pays_together_stays_one():
+    of, name = taken_for_one(payment=7)
+    go_on(of, [6, 12, 18, 24], payment=7)
+    assert [c.campaign_id for c in of.registry.live] == [name]
