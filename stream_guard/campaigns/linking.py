@@ -30,8 +30,8 @@ CORE = 0.2
 """Share of the widest group's accounts that another group of the cluster has at least: a text that a few members happen to
 share with honest accounts (such as their cover) makes nobody a member."""
 CLUSTER_PRINTS_MIN = 4
-MANY_GROUPS = 3
-"""Texts that accounts share, each shown by accounts of its own, from which less has to be odd about each."""
+MANY_GROUPS, MANY_ACCOUNTS = 3, 8
+"""Texts that accounts share, each shown by accounts of its own, and accounts from which less has to be odd about each."""
 LENIENCE = 2.0
 """Log odds that a group may score below the bar if its text is known from a campaign."""
 BROAD = 2
@@ -199,11 +199,16 @@ class Linker:
         return np.bincount(carried.group_of[slots][known], minlength=len(carried.sizes))
 
     def one_customer(self, window: Window, who: NDArray[np.int64]) -> bool:
-        """Say whether nearly all of these accounts are of one organisation or one mail domain of its own."""
+        """Say whether nearly all of these accounts are of one organisation or one mail domain of its own.
+
+        Of the mail domains only those that are known count, if they are most: some accounts come without any facts.
+        """
         facts = window.facts[who]
-        for values in (facts["org"], facts["mail"][facts["public_mail"] == 0]):
-            known = values[values != 0]
-            if len(known) and np.unique(known, return_counts=True)[1].max() >= self.settings.one_customer * len(who):
+        mail = facts["mail"][facts["mail"] != 0]
+        own = facts["mail"][(facts["mail"] != 0) & (facts["public_mail"] == 0)]
+        of = max(len(mail), len(who) / 2)
+        for values, n in ((facts["org"][facts["org"] != 0], len(who)), (own, of)):
+            if len(values) and np.unique(values, return_counts=True)[1].max() >= self.settings.one_customer * n:
                 return True
         return False
 
@@ -236,7 +241,7 @@ class Linker:
             or self.one_customer(scene.look.window, cluster.members)
         ):
             return None
-        broad = cluster.groups >= MANY_GROUPS
+        broad = cluster.groups >= MANY_GROUPS and len(cluster.members) >= MANY_ACCOUNTS
         bar = self.settings.suspect if known else self.settings.convict_broad if broad else self.settings.convict
         return cluster if cluster.score >= bar else None
 
