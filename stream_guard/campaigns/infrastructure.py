@@ -44,25 +44,22 @@ SHRINK = 4.0
 CLIP = 3.0
 
 PRIORS: dict[str, tuple[float, float, float]] = {
-    "bits": (1.0, 8.0, 3.0),
-    "program_bits": (0.71, 1.0, 1.0),
+    "bits": (1.33, 8.0, 3.0),
     "same_week": (1.34, 0.3, 0.3),
-    "independent": (0.34, 0.9, 0.2),
-    "vouched": (-1.57, 0.3, 0.3),
-    "interactive": (-1.0, 0.2, 0.3),
-    "single_turn": (0.18, 0.6, 0.25),
-    "evenness": (2.26, 0.7, 0.2),
-    "top_limit": (0.17, 0.5, 0.2),
-    "top_model": (1.5, 0.6, 0.2),
-    "volume_spread": (-1.21, 0.6, 0.3),
+    "independent": (0.61, 0.9, 0.2),
+    "vouched": (-1.09, 0.3, 0.3),
+    "interactive": (-1.53, 0.2, 0.3),
+    "single_turn": (0.22, 0.6, 0.25),
+    "evenness": (1.74, 0.7, 0.2),
+    "top_model": (1.38, 0.6, 0.2),
+    "volume_spread": (-0.8, 0.6, 0.3),
 }
 """Feature -> (weight, centre, scale): the shipped judge of infrastructure. In log odds, each cut at `CLIP` scales."""
-BIAS = -2.18
+BIAS = -3.3
 
 ABOUT: dict[str, str] = {
     "bits": "What an account shares with the rest, the rarest thing of each kind, summed: bits of surprise, at most "
     f"{BITS_MAX:g} a kind.",
-    "program_bits": "Rarity in bits of the program (user agent) that an account shares with the rest.",
     "same_week": "Share of accounts that were made within one week of each other.",
     "independent": "Distinct organisations over accounts; one without counts as its own.",
     "vouched": "Share of accounts with a declared organisation and a mail domain of its own.",
@@ -70,7 +67,6 @@ ABOUT: dict[str, str] = {
     "single_turn": "Share of requests that open a conversation.",
     "evenness": "Hours in which an account was active, over those that as many requests at random times since its first "
     f"would make; of accounts seen for {HOURS_MIN} hours or more. People come in sessions, programs do not.",
-    "top_limit": "Share of requests with the most usual output limit.",
     "top_model": "Share of requests for the most usual model.",
     "volume_spread": "Standard deviation of the log of the accounts' requests: levelled quotas have little.",
 }
@@ -160,7 +156,6 @@ def measure(look: Look, seen: Things, groups: list[NDArray[np.int64]]) -> NDArra
         week = (np.searchsorted(made, made + WEEK, side="right") - np.arange(len(made))).max() if len(made) else np.nan
         own = {
             "bits": bits.sum(axis=1).mean(),
-            "program_bits": bits[:, PROGRAM].mean(),
             "same_week": week / max(len(made), 1),
             "evenness": float(np.nanmean(even[who])) if np.isfinite(even[who]).any() else np.nan,
         }
