@@ -19,6 +19,10 @@ BIAS = -0.55
 14 of them honest; left-one-stream-out its chances come to 14.5 (docs/detection.md). None of them was vouched for: that weight
 is set by hand."""
 LITTLE_MIN = 0.01
+MUCH = 0.8
+"""Share of the median coverage below which one that is vouched for is only watched, whatever the odds."""
+VOUCHED_MAX = 0.4
+"""Share of vouched members from which being vouched for says nothing."""
 DAY = 86_400.0
 
 
@@ -48,4 +52,6 @@ def chances(facts: NDArray[np.void], coverage: NDArray[np.float64], score: float
         "score": np.full(len(facts), score),
     }
     odds = sum((WEIGHTS[name] * column for name, column in columns.items()), np.full(len(facts), BIAS))
-    return np.asarray(1.0 / (1.0 + np.exp(-odds)))
+    found = 1.0 / (1.0 + np.exp(-odds))
+    little = (vouched > 0) & (vouched.mean() <= VOUCHED_MAX) & (coverage < MUCH * np.median(coverage))
+    return np.asarray(np.where(little, np.maximum(found, BYSTANDER), found))
