@@ -354,14 +354,14 @@ def main() -> int:
     global RECORDING, ARENA  # noqa: PLW0603 - what forked processes take over without a copy
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("streams", type=Path, nargs="*")
+    parser.add_argument("streams", type=Path, nargs="*", metavar="STREAM")
     parser.add_argument("--arena", type=Path, required=True, help="folder with score.py")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--only", nargs="+", metavar="NAME", help="groups or parts, instead of all")
     parser.add_argument(
         "--list", action="store_true", help="name the parts, switch each off in a process of its own, and end"
     )
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     chosen = [part for part in parts() if not args.only or {part.group, part.name} & set(args.only)]
     if not chosen:
         parser.error("no such part")

@@ -380,7 +380,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--markdown", type=Path, metavar="FILE")
     parser.add_argument("--floors", type=Path, metavar="FILE")
     parser.add_argument("--set-floors", type=Path, metavar="FILE")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     if args.arena is None and (args.suite or args.floors or args.set_floors or args.markdown or args.scored):
         parser.error("this needs --arena")
     return args

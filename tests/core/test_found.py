@@ -35,23 +35,28 @@ class Floor(NamedTuple):
 
 FLOORS = {
     "solo": Floor(200, 1.0, 1.0, 1.0, "solo"),
-    "focused": Floor(7, 0.95, 0.95, 0.95),
+    "focused": Floor(5, 0.95, 0.95, 0.95),
     "hydra": Floor(3, 0.95, 0.95, 0.9),
-    "trickle": Floor(2, 0.95, 0.95, 0.9),
-    "surge": Floor(180, 0.9, 0.9, 0.9),
-    "relay": Floor(90, 0.9, 0.9, 0.6, "relay"),
+    "trickle": Floor(1, 0.9, 0.95, 0.85),
+    "surge": Floor(250, 0.8, 0.9, 0.9),
+    "relay": Floor(40, 0.9, 0.9, 0.9, "relay"),
     "replayed": Floor(5, 0.9, 0.95, 0.9),
-    "succession": Floor(4, 0.95, 0.95, 0.9),
-    "pivot": Floor(12, 0.95, 0.95, 0.9),
-    "probing": Floor(35, 0.85, 0.95, 0.75),
+    "succession": Floor(2, 0.95, 0.95, 0.9),
+    "pivot": Floor(6, 0.95, 0.95, 0.9),
+    "probing": Floor(25, 0.8, 0.95, 0.8),
 }
+
+
+def scenario(name):
+    """Return one of the simulator's scenarios, somewhat shorter than it is."""
+    return simulate.Scenario(name, accounts=400, seed=2, days=0.6 * simulate.SCENARIOS[name].days)
 
 
 class Run:
     """A simulated stream through the engine, shadow mode off."""
 
-    def __init__(self, scenario):
-        traffic = simulate.Traffic(scenario)
+    def __init__(self, of):
+        traffic = simulate.Traffic(of)
         self.honest = {account.account_id for account in traffic.accounts if not account.label.campaign}
         self.guilty = {account.account_id for account in traffic.accounts if account.label.campaign}
         self.engine, self.out, self.members = Engine(EngineSettings(shadow=False)), Outcome(), defaultdict(set)
@@ -94,7 +99,7 @@ class Run:
 
 @pytest.mark.parametrize("name", [name for name in simulate.SCENARIOS if name != "calm"])
 def test_a_hidden_campaign_is_found(name):
-    floor, run = FLOORS[name], Run(simulate.Scenario(name, accounts=400, seed=2))
+    floor, run = FLOORS[name], Run(scenario(name))
     assert run.requests <= floor.requests
     assert run.linked >= floor.linked
     assert run.precision >= floor.precision
@@ -106,7 +111,7 @@ def test_a_hidden_campaign_is_found(name):
 
 
 def test_where_nothing_is_hidden_nobody_is_acted_on():
-    run = Run(simulate.Scenario("calm", accounts=400, seed=2))
+    run = Run(scenario("calm"))
     assert len(run.acted_on) <= HONEST_ACTED_ON_MAX * len(run.honest)
     assert not any(campaign.shape != "solo" for campaign in run.out.campaigns)
 
