@@ -184,8 +184,8 @@ BYSTANDERS = {  # facts, other requests: whether no more is done than to watch
     "carries all of it, of an organisation": ({"org": 7, "mail": 80, "public_mail": 0}, 0, False),
     "carries some of it": ({}, 3, False),
     "carries some of it, of an organisation": ({"org": 7, "mail": 80, "public_mail": 0}, 3, True),
-    "carries little of it, of an organisation": ({"org": 7, "mail": 80, "public_mail": 0}, 15, True),
-    "carries little of it": ({}, 15, False),
+    "carries little of it, of an organisation": ({"org": 7, "mail": 80, "public_mail": 0}, 5, True),
+    "carries little of it": ({}, 5, False),
 }
 
 
