@@ -305,11 +305,11 @@ HEAD = {
 
 def _requests(results: dict[str, dict[str, Any]]) -> list[float]:
     """Return for each campaign its requests an account before it is named, all of them if it never is."""
-    every = [row for result in results.values() for row in result["campaigns"].values()]
+    rows = [row for result in results.values() for row in result["campaigns"].values()]
+    every = [Found.of("", result, row) for result in results.values() for row in result["campaigns"].values()]
     return [
-        (row["exchanges"] if row["exchanges_before_named"] is None else row["exchanges_before_named"])
-        / max(1, row["accounts"])
-        for row in every
+        of.requests if of.requests is not None else row["exchanges"] / max(1, row["accounts"])
+        for of, row in zip(every, rows, strict=True)
     ]
 
 

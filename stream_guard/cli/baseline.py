@@ -4,8 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from stream_guard.cli.options import ConfigOption
 
@@ -52,16 +50,14 @@ def export(
 
 @commands.command()
 def show(file: FileArgument) -> None:
-    """Print what is usual by FILE, beside what ships; exit code 1 if it is none, or damaged."""
+    """Print what is usual by FILE, beside the median that ships; exit code 1 if it is none, or damaged."""
     from stream_guard.app.baseline import load
     from stream_guard.signals import BY_NAME
 
     baseline = load(file)
-    table = Table("signal", "unit", "p01", "p10", "p50", "p90", "p99", "p50 shipped", box=None)
+    typer.echo(f"{'signal':<24}{'p01':>10}{'p10':>10}{'p50':>10}{'p90':>10}{'p99':>10}{'shipped':>10}  unit")
     for name, quantiles in baseline.signals.items():
         signal = BY_NAME.get(name)
-        shipped = (signal.unit, f"{signal.quantiles[2]:g}") if signal else ("not known to this program", "")
-        table.add_row(name, shipped[0], *(f"{q:.4g}" for q in quantiles), shipped[1])
-    console = Console()
-    console.print(table)
-    console.print(f"from {baseline.accounts:,} lessons; crowds from {baseline.groups:,} groups", highlight=False)
+        shipped, unit = (f"{signal.quantiles[2]:.4g}", signal.unit) if signal else ("", "not known to this program")
+        typer.echo(f"{name:<24}" + "".join(f"{q:>10.4g}" for q in quantiles) + f"{shipped:>10}  {unit}")
+    typer.echo(f"from {baseline.accounts:,} lessons; what crowds are like from {baseline.groups:,} groups")
