@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_guard.campaigns import judge
-from stream_guard.campaigns.linking import Cluster
+from stream_guard.campaigns.cluster import Cluster
 from stream_guard.campaigns.live import Live
 from stream_guard.campaigns.report import REFUSED
 from stream_guard.campaigns.twins import ALIKE

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_guard.campaigns import judge
+from stream_guard.campaigns.cluster import Cluster
 from stream_guard.campaigns.judge import DAY, Look, Pairs
-from stream_guard.campaigns.linking import Cluster
 from stream_guard.campaigns.settings import LinkSettings
 from stream_guard.campaigns.window import Window
 

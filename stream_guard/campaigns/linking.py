@@ -7,13 +7,13 @@ no campaign, whatever it sends.
 """
 
 import hashlib
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_guard.campaigns import groups, judge
+from stream_guard.campaigns import groups, judge, siblings
+from stream_guard.campaigns.cluster import Cluster
 from stream_guard.campaigns.groups import Carried
 from stream_guard.campaigns.judge import Look
 from stream_guard.campaigns.live import Live
@@ -43,24 +43,6 @@ SOME = 0.25
 """The same for an account that is linked and watched, if it is by itself as the campaign's are."""
 UNLIKE = -2.0
 """Log odds, of accounts such as a member is, below which it is linked but not acted upon."""
-
-
-@dataclass(slots=True)
-class Cluster:
-    """Accounts that belong together in this pass. Arrays of members are in the same order."""
-
-    prints: NDArray[np.uint32]
-    members: NDArray[np.int64]
-    coverage: NDArray[np.float64]
-    carried: NDArray[np.int64]
-    score: float
-    features: NDArray[np.float64]  # shrunk: what was judged
-    usual: NDArray[np.float64]
-    sightings: NDArray[np.int64]
-    doubtful: NDArray[np.bool_]  # members that are linked and watched, but not acted upon: perhaps bystanders
-    shape: str = "narrow"
-    measured: NDArray[np.float64] = field(default_factory=lambda: judge.USUAL)  # not shrunk: what is told
-    groups: int = 1  # of fingerprints that it was found by
 
 
 class Scene(NamedTuple):
@@ -114,7 +96,8 @@ class Linker:
         found += [self._trim(scene, part, known=known) for part, known in self._gather(scene, guilty, convicted)]
         if twins is not None:
             found += self._alike(scene, twins, self._carriers(scene, honest))
-        return sorted((cluster for cluster in found if cluster is not None), key=lambda c: -c.score)
+        sure = sorted((cluster for cluster in found if cluster is not None), key=lambda c: -c.score)
+        return siblings.gather(window, sure)
 
     def _carriers(self, scene: Scene, honest: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Return the accounts most of whose requests carry templates that are known to be honest."""
@@ -253,9 +236,7 @@ class Linker:
         cluster.shape, cluster.score = "relay", max(cluster.score, self.settings.convict + 1.0)
         return cluster
 
-    def _passed_on(
-        self, scene: Scene, guilty: NDArray[np.bool_], relays: list[NDArray[np.int64]]
-    ) -> NDArray[np.bool_]:
+    def _passed_on(self, scene: Scene, guilty: NDArray[np.bool_], relays: list[NDArray[np.int64]]) -> NDArray[np.bool_]:
         """Say which groups relays explain: what their customers send is no evidence, and other people send it too."""
         passed = np.zeros(len(guilty), np.bool_)
         if relays:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from stream_guard.campaigns import infrastructure, judge
 from stream_guard.campaigns.bystanders import BYSTANDER, BYSTANDER_RISK, chances
+from stream_guard.campaigns.cluster import Cluster
 from stream_guard.campaigns.evidence import Around, Case, told
-from stream_guard.campaigns.linking import Cluster, Linker, campaign_id
+from stream_guard.campaigns.linking import Linker, campaign_id
 from stream_guard.campaigns.live import Live, Membership
 from stream_guard.campaigns.reasoning import ReasoningJoin
 from stream_guard.campaigns.settings import LinkSettings

@@ -95,7 +95,8 @@ def test_two_campaigns_are_two():
 def merged():
     """Return a population in which two campaigns became one, and the records of that."""
     of = Population()
-    one, two = sorted(of.take(gang(names("g", 12), ONE), gang(names("k", 8), TWO, T0 + 60)), key=lambda r: -r.size)
+    found = of.take(gang(names("g", 12), ONE), gang(names("k", 8), TWO, T0 + 60, model=4))
+    one, two = sorted(found, key=lambda r: -r.size)
     both = [*names("g", 12), *names("k", 8)]
     return of, one, two, of.take(gang(both, ONE + TWO[:6], T0 + HOUR), ts=T0 + HOUR)
 
