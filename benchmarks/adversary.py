@@ -34,6 +34,11 @@ def padded(plan: Plan, cover: float) -> Plan:
 
 STRATEGIES: dict[str, tuple[str, Plan]] = {
     "plain": ("30 accounts, 26 a day, three templates, a third on shared infrastructure", PLAIN),
+    "alone": ("one account, 800 a day", replace(PLAIN, accounts=1, per_day=800.0)),
+    "alone, a firm": (
+        "the same with an organisation, a mail domain, years of age, an ordinary plan",
+        replace(LOOKS, accounts=1, per_day=800.0, organisations=1.0, unevenness=0.0),
+    ),
     "few accounts": ("4 accounts, fewer than make a campaign", replace(PLAIN, accounts=4, per_day=190.0)),
     "spread": ("6 a day and account", replace(PLAIN, accounts=125, per_day=6.0)),
     "spread thin": ("2 a day and account", replace(PLAIN, accounts=380, per_day=2.0)),

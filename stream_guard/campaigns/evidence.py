@@ -300,6 +300,9 @@ def _levelled(case: Case) -> list[Evidence]:
 SILENT_S, SILENT_GAPS, SILENT_MIN = 8 * HOUR, 6.0, 3
 """How long a member has sent nothing that carries the campaign, in seconds and in its usual gaps, to be silent; and how often
 it has before."""
+NIGHT_S, EDGE_S, EDGE_GAPS = 24 * HOUR, HOUR, 3.0
+"""A night's silence is none: one that is shorter counts where most fell silent within `EDGE_S`, or so many usual gaps, as who is
+cut off does and people who go to bed do not."""
 POOL_MIN, POOL_SHARE, POOL_SILENT, TOGETHER_S = 5, 0.25, 0.8, 6 * HOUR
 """Accounts of a pool, and how many they are over those of the other; share of the older ones that must be silent; within what
 time most of them fell silent."""
@@ -322,7 +325,7 @@ def takeover(first: Floats, last: Floats, carried: Floats, banned: Floats, ts: f
     """
     if len(first) < 2 * POOL_MIN:
         return None
-    silent = _silent(first, last, carried, banned, ts)
+    silent, gap = _silent(first, last, carried, banned, ts)
     begins = np.sort(first)[POOL_MIN : -POOL_MIN + 1]
     begins = np.unique(begins[:: max(1, len(begins) // CUTS_MAX)])
     best, since = 0.0, None
@@ -332,16 +335,19 @@ def takeover(first: Floats, last: Floats, carried: Floats, banned: Floats, ts: f
         if min(old, new) < max(POOL_MIN, POOL_SHARE * max(old, new)) or old < POOL_SILENT * early.sum():
             continue
         low, middle, high = np.quantile(last[silent & early], (0.1, 0.5, 0.9))
+        edge = max(EDGE_S, EDGE_GAPS * float(np.median(gap[silent & early])))
+        night = ts - middle < NIGHT_S and not np.isfinite(banned[silent & early]).mean() > POOL_SILENT
         fit = float(new + 2 * old - early.sum())
-        if high - low <= TOGETHER_S and middle <= cut + HOUR and fit > best:
+        if high - low <= (edge if night else TOGETHER_S) and middle <= cut + HOUR and fit > best:
             best, since = fit, cut
     return since
 
 
-def _silent(first: Floats, last: Floats, carried: Floats, banned: Floats, ts: float) -> Bools:
+def _silent(first: Floats, last: Floats, carried: Floats, banned: Floats, ts: float) -> tuple[Bools, Floats]:
+    """Say which members are silent, and what gap is usual between the requests of each."""
     gap = np.maximum((last - first) / np.maximum(carried - 1, 1), MINUTE)
     fell: Bools = (ts - last >= np.maximum(SILENT_S, SILENT_GAPS * gap)) & (carried >= SILENT_MIN)
-    return fell | (banned <= last + HOUR)
+    return fell | (banned <= last + HOUR), gap
 
 
 def _succession(case: Case) -> list[Evidence]:
@@ -360,7 +366,12 @@ def _succession(case: Case) -> list[Evidence]:
     if not pools:
         return []
     begun, before = pools[-1], pools[-2] if len(pools) > 1 else -np.inf
-    old = (case.first >= before) & (case.first < begun) & _silent(*of, around.ts)
+    before_that = (case.first >= before) & (case.first < begun)
+    old = before_that & _silent(*of, around.ts)[0]
+    if old.sum() < POOL_SILENT / 2 * before_that.sum():  # they came back: it was none
+        pools.pop()
+        case.campaign.past.pop("succession", None)
+        return []
     new = case.rows[case.first >= begun]
     if not old.any() or not len(new):
         return []  # what was said before stays said
@@ -421,13 +432,15 @@ def _pivot(case: Case) -> list[Evidence]:
     return out
 
 
-PROBES_MIN, PROBES_REFUSED, PROBES_VARIETY = 10, 0.3, 0.4
+PROBES_MIN, PROBES_REFUSED = 10, 0.3
+PROBES_SEEN, PROBES_VARIETY = 30, 0.15
+"""Distinct fingerprints over all, of so many requests, that are ever other wording."""
 SCALED_REFUSED = 0.5
 """Share of the probers' refusals that the scaled technique has at most."""
 
 
 def _probing(case: Case) -> list[Evidence]:
-    """Accounts with many refusals and ever other wording, before the one wording that the campaign then sent.
+    """Find accounts with many refusals and ever other wording, before the one wording that the campaign then sent.
 
     They need be no members: who has sent the campaign's text at all is looked at.
     """
@@ -443,7 +456,7 @@ def _probing(case: Case) -> list[Evidence]:
     for row in suspects.tolist():
         own = np.flatnonzero(account == row)
         shows = np.isin(held["prints"][own], case.campaign.prints).sum(axis=1) >= 2
-        prints = held["prints"][own[held["ts"][own] < begun]]
+        prints = held["prints"][own[held["ts"][own] < begun][:PROBES_SEEN]]
         prints = prints[prints != 0]
         varied = len(np.unique(prints)) >= PROBES_VARIETY * len(prints)
         if varied and (row in case.campaign.members or shows.any()):
@@ -460,7 +473,7 @@ def _probing(case: Case) -> list[Evidence]:
     one = len(who) == 1
     text = (
         f"{len(who)} account{'' if one else 's'} that {'has' if one else 'have'} sent its text had {share:.0%} of {int(n[who].sum())} "
-        f"requests seen before {moment(begun)} refused (usual: {usual:.1%}), hardly two of them worded alike; of its own since then "
+        f"requests seen before {moment(begun)} refused (usual: {usual:.1%}), in ever other wording; of its own since then "
         f"{scaled:.0%} are refused"
     )
     concluded = f"techniques were tried out from {moment(since)} on, until one got through that was then sent by {len(case.rows)} accounts"

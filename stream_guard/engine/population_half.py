@@ -19,8 +19,8 @@ from stream_guard.engine.state import seal, unseal
 from stream_guard.engine.teaching import ClusterTeacher
 from stream_guard.engine.verdicts import Verdict, pack_verdict
 from stream_guard.errors import SnapshotError
-from stream_guard.events import Campaign, CampaignView, Enforcement, Feedback, Reason, Release
-from stream_guard.policy import Alerts
+from stream_guard.events import Campaign, CampaignView, Enforcement, Feedback, Release
+from stream_guard.policy import Alerts, reasons_of
 
 REPORTS_PATIENCE = 8
 """So many reports in a row that are far ahead move the clock."""
@@ -91,13 +91,9 @@ class PopulationHalf:
                 out.alerts.append(alert)
 
     def _verdict(self, campaign: Campaign) -> Verdict:
-        reasons = tuple(
-            Reason(e.kind, e.value, e.usual, 1.0 / max(1, len(campaign.evidence)), "", e.text, e.inference)
-            for e in campaign.evidence
-        )
         risks = self._registry.risks(campaign, self._window)
         members = tuple((account, risk, honest) for account, (risk, honest) in risks.items())
-        return Verdict(campaign.campaign_id, campaign.ts, members, campaign.removed, reasons)
+        return Verdict(campaign.campaign_id, campaign.ts, members, campaign.removed, reasons_of(campaign))
 
     def advance(self, ts: float) -> Outcome:
         """Say that event time has reached `ts`: what has come but was not looked at is, once a minute."""

@@ -4,7 +4,7 @@
 `Alerts` turns decisions and campaigns into notices for people. Both are pure: time is the event time that callers pass.
 """
 
-from stream_guard.policy.alerts import ATLAS, INDICATORS, Alerts, AlertSettings
+from stream_guard.policy.alerts import ATLAS, INDICATORS, Alerts, AlertSettings, reasons_of
 from stream_guard.policy.decisions import Assessment, Policy, Spending
 from stream_guard.policy.ladder import PolicySettings, Step
 
@@ -18,4 +18,5 @@ __all__ = [
     "PolicySettings",
     "Spending",
     "Step",
+    "reasons_of",
 ]

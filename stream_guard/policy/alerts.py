@@ -63,6 +63,9 @@ SPEAKING = MappingProxyType(
 )
 """Which indicator a signal or a kind of evidence speaks of."""
 
+ACCUSING = frozenset(("template", "twin", "injection", "reasoning", "shared", "behaviour", "judgement"))
+"""Kinds of evidence by which accounts are linked and judged; the others tell what a campaign is like."""
+
 STATE_VERSION = 1
 RANK: dict[Severity, int] = {"info": 0, "warning": 1, "critical": 2}
 TOLD_REASONS, TOLD_FACTS, EXAMPLES = 3, 6, 5
@@ -140,7 +143,7 @@ class Alerts:
             severity="critical" if campaign.size >= self.settings.critical_accounts else "warning",
             ts=campaign.ts,
             summary=campaign.summary,
-            reasons=_reasons(campaign),
+            reasons=reasons_of(campaign),
             campaign_id=campaign.campaign_id,
             atlas=campaign.atlas,
             indicators=campaign.indicators,
@@ -328,9 +331,13 @@ def _phrase(reason: Reason) -> str:
     return f"{reason.signal} {reason.observed:.3g}{unit} where {reason.usual:.3g} is usual, {reason.share:.0%}{said}"
 
 
-def _reasons(campaign: Campaign) -> tuple[Reason, ...]:
-    """Return the evidence as reasons, each counting as much as the others."""
+def reasons_of(campaign: Campaign) -> tuple[Reason, ...]:
+    """Return the evidence of a campaign as reasons.
+
+    What it was convicted by carries the risk in equal shares; what is told besides has none.
+    """
+    accusing = sum(e.kind in ACCUSING for e in campaign.evidence)
     return tuple(
-        Reason(e.kind, e.value, e.usual, 1.0 / len(campaign.evidence), "", e.text, e.inference)
+        Reason(e.kind, e.value, e.usual, 1.0 / accusing if e.kind in ACCUSING else 0.0, "", e.text, e.inference)
         for e in campaign.evidence
     )

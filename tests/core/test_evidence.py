@@ -244,9 +244,20 @@ def test_a_campaign_whose_text_comes_back_after_its_end_has_a_successor():
     assert f"it is the successor of {of.record.campaign_id}" in [e.text for e in record.evidence if e.inference]
 
 
+def test_a_pool_that_comes_back_was_none():
+    of = Told(members(), people())
+    of.take(after(12), ts=T0 + 21 * HOUR)
+    records = of.take(members(start=T0 + 22 * HOUR), ts=T0 + 31 * HOUR)
+    assert records == []
+    (view,) = of.registry.views.values()
+    assert {m.pool for m in view.members} == {1}
+    assert not [e for e in view.campaign.evidence if e.kind == "succession"]
+
+
 NO_SUCCESSION = {  # first, last (hours), requests of each account; now
     "all go on": ([0] * 6 + [10] * 6, [30] * 12, 10, 31),
     "a night": ([0] * 6 + [10] * 6, [12] * 6 + [18] * 6, 10, 19),
+    "people who went to bed": ([0] * 6 + [10] * 6, [7, 8, 9, 10, 10, 11] + [20] * 6, 20, 20),
     "they leave one by one": ([0] * 6 + [10] * 6, [1, 3, 5, 7, 9, 11] + [40] * 6, 10, 41),
     "some stay": ([0] * 6 + [10] * 6, [9] * 4 + [40] * 2 + [40] * 6, 10, 41),
     "two requests a day": ([0] * 6 + [30] * 6, [24] * 6 + [54] * 6, 3, 56),

@@ -6,7 +6,7 @@ import pytest
 
 from stream_guard.errors import SnapshotError
 from stream_guard.events import Campaign, Decision, Evidence, Reason
-from stream_guard.policy import ATLAS, INDICATORS, Alerts, AlertSettings
+from stream_guard.policy import ATLAS, INDICATORS, Alerts, AlertSettings, reasons_of
 from stream_guard.policy.alerts import SPEAKING
 from stream_guard.policy.wording import BUDGET
 
@@ -116,6 +116,50 @@ def test_a_campaign_says_how_many_and_why():
     assert alert.indicators == ("AA26-251A.7", "AA26-251A.9")
     assert alert.atlas == tuple(ATLAS)
     assert sum(r.share for r in alert.reasons) == pytest.approx(1.0)
+    assert [(r.signal, r.inference) for r in alert.reasons] == [
+        ("template", False),
+        ("reasoning", False),
+        ("judgement", True),
+    ]
+    assert (alert.example_accounts, alert.severity) == (("a2", "a"), "critical")
+    assert alert.clears_when.startswith("An account leaves when it sends neither its text nor reasoning items")
+
+
+SAID = (Evidence("template", "one text", 6, 0.9), Evidence("succession", "pool two", 3, 0.5, since=T0))
+
+
+def test_what_accuses_carries_the_risk_and_what_is_told_besides_does_not():
+    made = Campaign("ca_1", T0, ("a",), 6, 0.9, "narrow", 10, T0, SAID)
+    assert [(r.signal, r.share) for r in reasons_of(made)] == [("template", 1.0), ("succession", 0.0)]
+
+
+def test_a_second_pool_is_told_of_though_the_campaign_was_on_that_day():
+    alerts = Alerts()
+    first, again, second = (
+        campaign(),
+        campaign(ts=T0 + 60),
+        Campaign("ca_1", T0 + 90, ("b",), 6, 0.9, "narrow", 10, T0, SAID),
+    )
+    made = [alerts.of_campaign(c) for c in (first, again, second, second)]
+    assert [a.kind if a else None for a in made] == ["campaign", None, "succession", None]
+    assert made[2].indicators == ("AA26-251A.8",)
+
+
+def test_a_campaign_that_has_ended_raises_nothing():
+    assert Alerts().of_campaign(Campaign("ca_1", T0, (), 0, 0.9, "narrow", 0, T0, SAID, removed=("a",))) is None
+
+
+ATLAS_BY_SIZE = {1: 2, 6: 3, 25: 4}
+
+
+@pytest.mark.parametrize("size", ATLAS_BY_SIZE)
+def test_every_campaign_has_its_ids_a_text_and_what_clears_it(size):
+    shape = "solo" if size == 1 else "narrow"
+    told = Alerts().describe(Campaign("ca_1", T0, ("a",), size, 0.9, shape, 10, T0, SAID))
+    assert len(told.atlas) == ATLAS_BY_SIZE[size]
+    assert told.indicators == ("AA26-251A.8",)
+    assert "Counted: one text; pool two." in told.summary
+    assert "analyst says that it is benign" in told.clears_when
 
 
 def test_a_spent_budget_is_said_once_and_alerts_go_on():
