@@ -52,8 +52,8 @@ class Live:
         Campaigns that it came out of.
     last_ts
         When a member was last seen to carry it, as of when somebody left.
-    told_ts, past
-        When its evidence was last looked at; what was said of a date, by kind.
+    told_ts, told_size, past
+        When its evidence was last looked at, and how many members it had; what was said of a date, by kind.
     apart, apart_ts
         How many looks in a row found that it is more than one, and when the last was.
     """
@@ -67,6 +67,7 @@ class Live:
     parents: tuple[str, ...] = ()
     last_ts: float = 0.0
     told_ts: float = 0.0
+    told_size: int = 0
     past: dict[str, tuple[Evidence, ...]] = field(default_factory=dict)
     apart: int = 0
     apart_ts: float = 0.0
@@ -82,13 +83,13 @@ class Live:
         members = [[row, *astuple(of)] for row, of in self.members.items()]
         return [
             self.campaign_id, self.first_seen, members, self.prints.tobytes(), self.score, self.pools, self.parents, self.last_ts,
-            self.told_ts, self.past, self.apart, self.apart_ts,
+            self.told_ts, self.told_size, self.past, self.apart, self.apart_ts,
         ]  # fmt: skip
 
     @classmethod
     def load(cls, saved: list[Any]) -> "Live":
         """Return what `dump` gave. Raises TypeError or ValueError for anything else."""
-        name, first, members, prints, score, pools, parents, last, told, past, apart, apart_ts = saved
+        name, first, members, prints, score, pools, parents, last, told, told_size, past, apart, apart_ts = saved
         kept = {
             int(row): Membership(
                 float(since), str(kind), float(share), int(carried), float(begin), float(end), bool(doubt)
@@ -97,6 +98,6 @@ class Live:
         }
         return cls(
             str(name), float(first), kept, np.frombuffer(prints, np.uint32).copy(), float(score), [float(ts) for ts in pools],
-            tuple(str(parent) for parent in parents), float(last), float(told),
+            tuple(str(parent) for parent in parents), float(last), float(told), int(told_size),
             msgspec.convert(past, dict[str, tuple[Evidence, ...]]), int(apart), float(apart_ts),
         )  # fmt: skip

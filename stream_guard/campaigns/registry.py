@@ -38,8 +38,8 @@ ENDED_MAX = 256
 MODELS_MAX = 5
 TWINS_EVERY = 4
 """Looks at the window for one at the twins, which costs more and changes more slowly."""
-TELL_EVERY_S = 600.0
-"""How often the evidence of a campaign is looked at whose members stay the same."""
+TELL_EVERY_S, TELL_GROWTH = 600.0, 0.01
+"""How often the evidence of a campaign is looked at, unless it has grown by such a share since the last time."""
 JOINED_MIN = 3
 """Accounts that reasoning items join from which they are a campaign."""
 GONE_REQUESTS = 5.0
@@ -262,16 +262,20 @@ class Registry:
         self, campaign: Live, clusters: list[Cluster], added: list[int], parents: list[Live], around: Around
     ) -> list[Campaign]:
         """Return the record of a campaign, if its members or what can be said of it have changed."""
-        if not added and not parents and around.ts - campaign.told_ts < TELL_EVERY_S:
+        old = around.ts - campaign.told_ts >= TELL_EVERY_S
+        grown = len(campaign.members) - campaign.told_size >= max(1.0, TELL_GROWTH * campaign.told_size)
+        if not (added or parents or old):
             return []
-        campaign.told_ts = around.ts
         campaign.parents = tuple(dict.fromkeys((*campaign.parents, *(parent.campaign_id for parent in parents))))
+        before = self.views.get(campaign.campaign_id)
+        if before and not (parents or old or grown):
+            return [self._write(campaign, added, (), around.window, around.ts, None, clusters)]
+        campaign.told_ts, campaign.told_size = around.ts, len(campaign.members)
         pools = len(campaign.pools)
         evidence = told(Case(campaign, clusters, around, self.words.weights, self.settings.convict))
         if len(campaign.pools) > pools:  # who was taken for a member of the old pool is of the new one
             moved = (m for m, of in campaign.members.items() if of.first_ts >= campaign.pools[-1])
             added = list(dict.fromkeys((*added, *moved)))
-        before = self.views.get(campaign.campaign_id)
         known = {e.kind for e in before.campaign.evidence} if before else set()
         news = added or parents or any(e.kind not in known for e in evidence)
         record = self._write(campaign, added, (), around.window, around.ts, evidence, clusters)
