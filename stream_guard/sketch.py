@@ -239,6 +239,16 @@ def _read(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
+def join(texts: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
+    """Return what is read of some texts as one run of bytes, and where each begins and ends."""
+    pieces = [_read(text) for text in texts]
+    ends = np.cumsum(np.fromiter(map(len, pieces), np.int64, len(pieces)))
+    starts = np.empty(len(pieces), np.int64)
+    starts[:1] = 0
+    starts[1:] = ends[:-1]
+    return np.frombuffer(b"".join(pieces) or b"\0", np.uint8), starts, ends
+
+
 def sketch(texts: Sequence[str]) -> Sketches:
     """Sketch a batch of texts.
 
@@ -256,17 +266,13 @@ def sketch(texts: Sequence[str]) -> Sketches:
     >>> found.words.tolist()
     [11, 11, 0]
     """
-    pieces = [_read(text) for text in texts]
-    n = len(pieces)
-    ends = np.cumsum(np.fromiter(map(len, pieces), np.int64, n))
-    starts = np.empty(n, np.int64)
-    starts[:1] = 0
-    starts[1:] = ends[:-1]
+    text, starts, ends = join(texts)
+    n = len(starts)
     found = Sketches(
         np.zeros((n, FINGERPRINTS), np.uint32), np.zeros((n, DIMENSIONS), np.int8), np.zeros(n, np.float32),
         np.zeros(n, np.int32), np.zeros(n, np.uint32), np.zeros(n, np.uint8),
     )  # fmt: skip
-    _walk(np.frombuffer(b"".join(pieces) or b"\0", np.uint8), starts, ends, _LEXICON, *found)
+    _walk(text, starts, ends, _LEXICON, *found)
     return found
 
 
