@@ -39,7 +39,7 @@ RISK_MIN, RISK_MAX = 1e-4, 1 - 1e-4
 SHARE = 0.0122
 """Share of honest accounts that peak between `FROM_RISK` and `SUSPECT_RISK`, as shipped."""
 DEPTH = 0.0498
-"""Their mean depth in the tail (see `_depth`), as shipped."""
+"""Their mean depth in the tail (see `depth_of`), as shipped."""
 PRIOR_PEAKS = 50
 """Accounts in the tail that the shipped shape is worth: so many come from 4,100 accounts."""
 FAR = 10.0
@@ -48,14 +48,14 @@ PEAKS_MAX = 200_000
 MILLIONTHS = 1_000_000
 
 
-def _depth(risk: float) -> float:
+def depth_of(risk: float) -> float:
     """Return how deep in the tail a risk is: 0 at `FROM_RISK`. Depths of a generalised Pareto tail are exponential."""
     risk = min(max(risk, RISK_MIN), RISK_MAX)
     log_odds = math.log(risk / (1 - risk))
     return math.log((CEILING - FROM_LOG_ODDS) / (CEILING - log_odds))
 
 
-END = _depth(SUSPECT_RISK)
+END = depth_of(SUSPECT_RISK)
 """Depth from which accounts teach nothing."""
 
 
@@ -129,7 +129,7 @@ class Rarity:
 
         `accounts` is how many are known in all.
         """
-        depth, shipped = _depth(risk), _tail(_depth(risk), SHARE, DEPTH)
+        depth, shipped = depth_of(risk), _tail(depth_of(risk), SHARE, DEPTH)
         n = len(self.peaks.tail)
         share = (n + PRIOR_PEAKS) / (accounts + PRIOR_PEAKS / SHARE)
         learnt = _tail(depth, share, (self._depths / MILLIONTHS + PRIOR_PEAKS * DEPTH) / (n + PRIOR_PEAKS))
@@ -159,7 +159,7 @@ class Rarity:
 
 def _millionths(risk: float) -> int:
     """Return a depth as a whole number, so that sums of them are the same in any order."""
-    return round(MILLIONTHS * _depth(risk))
+    return round(MILLIONTHS * depth_of(risk))
 
 
 def _tail(depth: float, share: float, mean: float) -> float:
