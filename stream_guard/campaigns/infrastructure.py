@@ -44,22 +44,25 @@ SHRINK = 4.0
 CLIP = 3.0
 
 PRIORS: dict[str, tuple[float, float, float]] = {
-    "bits": (1.33, 8.0, 3.0),
-    "same_week": (1.34, 0.3, 0.3),
-    "independent": (0.61, 0.9, 0.2),
-    "vouched": (-1.09, 0.3, 0.3),
-    "interactive": (-1.53, 0.2, 0.3),
-    "single_turn": (0.22, 0.6, 0.25),
-    "evenness": (1.74, 0.7, 0.2),
-    "top_model": (1.38, 0.6, 0.2),
-    "volume_spread": (-0.8, 0.6, 0.3),
+    "bits": (0.6, 8.0, 3.0),
+    "cards": (1.38, 1.0, 0.7),
+    "same_week": (1.07, 0.3, 0.3),
+    "independent": (0.26, 0.9, 0.2),
+    "vouched": (-1.76, 0.3, 0.3),
+    "interactive": (-2.16, 0.2, 0.3),
+    "single_turn": (0.43, 0.6, 0.25),
+    "evenness": (1.58, 0.7, 0.2),
+    "top_model": (1.15, 0.6, 0.2),
+    "volume_spread": (-0.74, 0.6, 0.3),
 }
 """Feature -> (weight, centre, scale): the shipped judge of infrastructure. In log odds, each cut at `CLIP` scales."""
-BIAS = -3.3
+BIAS = -1.7
 
 ABOUT: dict[str, str] = {
     "bits": "What an account shares with the rest, the rarest thing of each kind, summed: bits of surprise, at most "
     f"{BITS_MAX:g} a kind.",
+    "cards": "Share of accounts that pay by means another one uses too, times log2 of one more than how many such means there "
+    "are: a reseller has one card, families few members, a pool several cards for all.",
     "same_week": "Share of accounts that were made within one week of each other.",
     "independent": "Distinct organisations over accounts; one without counts as its own.",
     "vouched": "Share of accounts with a declared organisation and a mail domain of its own.",
@@ -156,11 +159,18 @@ def measure(look: Look, seen: Things, groups: list[NDArray[np.int64]]) -> NDArra
         week = (np.searchsorted(made, made + WEEK, side="right") - np.arange(len(made))).max() if len(made) else np.nan
         own = {
             "bits": bits.sum(axis=1).mean(),
+            "cards": (bits[:, PAYMENT] > 0).mean() * np.log2(1.0 + _shared_cards(facts["payment"][who])),
             "same_week": week / max(len(made), 1),
             "evenness": float(np.nanmean(even[who])) if np.isfinite(even[who]).any() else np.nan,
         }
         out[g] = [own.get(name, behaviour[name][g] if name in behaviour else np.nan) for name in FEATURES]
     return out
+
+
+def _shared_cards(payment: NDArray[np.uint32]) -> int:
+    """Count the means of payment that more than one of these accounts uses."""
+    _, n = np.unique(payment[payment != 0], return_counts=True)
+    return int((n > 1).sum())
 
 
 def _evenness(look: Look) -> NDArray[np.float64]:
