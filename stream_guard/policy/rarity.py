@@ -8,7 +8,7 @@ counts once. Three things keep it honest:
   put back by the shape of the tail below (a truncated fit: an empirical null, Efron 2004). So attackers nobody has named
   do not make themselves usual, unless they keep below `SUSPECT_RISK`, which is what they are then held to.
 - *The tail has a shape.* Beyond `FROM_RISK` the share of honest accounts falls as a generalised Pareto tail in log odds,
-  with an end that no account can reach (`CEILING`) as the sum of weights is bounded; measured on 118,380 honest accounts
+  with an end that no account can reach (`CEILING`) as the sum of weights is bounded; fitted on 34,684 honest accounts
   (docs/detection.md). So 1 in 10,000 can be told with fewer than 10,000 accounts (peaks over threshold, Siffer 2017).
 - *What ships rules first, and within bounds for good.* The shipped tail is worth `PRIOR_PEAKS` accounts beyond
   `FROM_RISK`; traffic can make a risk rarer only after a whole window, and never more than `FAR` times rarer or more
@@ -30,18 +30,18 @@ import msgspec
 
 FROM_LOG_ODDS = -4.0
 FROM_RISK = 1 / (1 + math.exp(-FROM_LOG_ODDS))
-"""Risk from which accounts are the tail: about one honest account in 80 gets there."""
+"""Risk from which accounts are the tail: about one honest account in 25 gets there."""
 SUSPECT_RISK = 0.5
 """Risk from which an account teaches nothing."""
 CEILING = 20.0
 """Log odds at which the tail ends: the likeliest end on labelled streams."""
 RISK_MIN, RISK_MAX = 1e-4, 1 - 1e-4
-SHARE = 0.0122
+SHARE = 0.0398
 """Share of honest accounts that peak between `FROM_RISK` and `SUSPECT_RISK`, as shipped."""
-DEPTH = 0.0498
+DEPTH = 0.0432
 """Their mean depth in the tail (see `depth_of`), as shipped."""
-PRIOR_PEAKS = 50
-"""Accounts in the tail that the shipped shape is worth: so many come from 4,100 accounts."""
+PRIOR_PEAKS = 100
+"""Accounts in the tail that the shipped shape is worth: so many come from 2,500 accounts."""
 FAR = 10.0
 PEAKS_MAX = 200_000
 """Peaks remembered; beyond it the oldest are forgotten."""
@@ -87,7 +87,7 @@ class Rarity:
     --------
     >>> rarity = Rarity(7 * 86_400.0)
     >>> [round(rarity.in_10k(risk, accounts=0), 2) for risk in (0.5, 0.8, 0.9, 0.99)]
-    [5.51, 1.6, 0.74, 0.06]
+    [8.45, 1.84, 0.71, 0.03]
     """
 
     def __init__(self, window_s: float, peaks: Peaks | None = None) -> None:

@@ -30,13 +30,13 @@ def tail(rng, share, rate):
 
 
 MIXES = {  # what an honest account's highest risk in a week is
-    "as shipped": lambda rng: tail(rng, 0.0125, 17.0),
-    "full of machines": lambda rng: tail(rng, 0.05, 17.0),
-    "few machines": lambda rng: tail(rng, 0.004, 17.0),
-    "machines run hotter": lambda rng: tail(rng, 0.0125, 12.0),
-    "a tail that ends sooner": lambda rng: tail(rng, 0.03, 30.0),
+    "as shipped": lambda rng: tail(rng, 0.04, 21.0),
+    "full of machines": lambda rng: tail(rng, 0.16, 21.0),
+    "few machines": lambda rng: tail(rng, 0.013, 21.0),
+    "machines run hotter": lambda rng: tail(rng, 0.04, 16.0),
+    "a tail that ends sooner": lambda rng: tail(rng, 0.08, 30.0),
     "people and a crowd of batch jobs": lambda rng: (
-        rng.gauss(-8.0, 1.5) if rng.random() > 0.01 else rng.gauss(-2.0, 1.2)
+        rng.gauss(-8.0, 1.5) if rng.random() > 0.03 else rng.gauss(-3.0, 1.2)
     ),
 }
 
