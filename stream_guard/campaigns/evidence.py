@@ -307,7 +307,7 @@ it has before."""
 NIGHT_S, EDGE_S, EDGE_GAPS = 24 * HOUR, HOUR, 3.0
 """A night's silence is none: one that is shorter counts where most fell silent within `EDGE_S`, or so many usual gaps, as who is
 cut off does and people who go to bed do not."""
-POOL_MIN, POOL_SHARE, POOL_SILENT, TOGETHER_S = 5, 0.25, 0.8, 6 * HOUR
+POOL_MIN, POOL_SHARE, POOL_SILENT, TOGETHER_S = 5, 0.25, 0.8, DAY
 """Accounts of a pool, and how many they are over those of the other; share of the older ones that must be silent; within what
 time most of them fell silent."""
 CUTS_MAX, POOLS_MAX = 256, 100
@@ -334,8 +334,8 @@ def takeover(first: Floats, last: Floats, carried: Floats, banned: Floats, ts: f
     begins = np.unique(begins[:: max(1, len(begins) // CUTS_MAX)])
     best, since = 0.0, None
     for cut in begins.tolist():
-        early = first < cut
-        old, new = int((silent & early).sum()), int((~silent & ~early).sum())
+        early = (first < cut) & (silent | (carried >= SILENT_MIN))
+        old, new = int((silent & early).sum()), int((~silent & (first >= cut)).sum())
         if min(old, new) < max(POOL_MIN, POOL_SHARE * max(old, new)) or old < POOL_SILENT * early.sum():
             continue
         low, middle, high = np.quantile(last[silent & early], (0.1, 0.5, 0.9))
@@ -370,7 +370,7 @@ def _succession(case: Case) -> list[Evidence]:
     if not pools:
         return []
     begun, before = pools[-1], pools[-2] if len(pools) > 1 else -np.inf
-    before_that = (case.first >= before) & (case.first < begun)
+    before_that = (case.first >= before) & (case.first < begun) & (carried >= SILENT_MIN)
     old = before_that & _silent(*of, around.ts)[0]
     if old.sum() < POOL_SILENT / 2 * before_that.sum():  # they came back: it was none
         pools.pop()
@@ -380,8 +380,9 @@ def _succession(case: Case) -> list[Evidence]:
     if not old.any() or not len(new):
         return []  # what was said before stays said
     acted = int(np.isfinite(banned[old]).sum())
+    low, middle, high = np.quantile(case.last[old], (0.1, 0.5, 0.9))
     text = (
-        f"{old.sum()} accounts fell silent together about {moment(float(np.median(case.last[old])))}"
+        f"{old.sum()} accounts fell silent about {moment(float(middle))}, most within {max(1.0, np.ceil((high - low) / HOUR)):.0f} h"
         f"{f' ({acted} of them after others had acted on them)' if acted else ''}; the same text comes from {len(new)} other "
         f"accounts since {moment(begun)}"
     )

@@ -208,7 +208,7 @@ def test_a_second_pool_is_named_with_its_date():
     (record,) = records
     (text,) = (e.text for e in record.evidence if e.kind == "succession" and not e.inference)
     assert text == (
-        "12 accounts fell silent together about 2026-06-01 07:26 UTC; the same text comes from 10 other accounts since 2026-06-01 09:00 UTC"
+        "12 accounts fell silent about 2026-06-01 07:26 UTC, most within 1 h; the same text comes from 10 other accounts since 2026-06-01 09:00 UTC"
     )
     (concluded,) = (e for e in record.evidence if e.kind == "succession" and e.inference)
     assert concluded.since == T0 + 9 * HOUR
@@ -258,7 +258,7 @@ NO_SUCCESSION = {  # first, last (hours), requests of each account; now
     "all go on": ([0] * 6 + [10] * 6, [30] * 12, 10, 31),
     "a night": ([0] * 6 + [10] * 6, [12] * 6 + [18] * 6, 10, 19),
     "people who went to bed": ([0] * 6 + [10] * 6, [7, 8, 9, 10, 10, 11] + [20] * 6, 20, 20),
-    "they leave one by one": ([0] * 6 + [10] * 6, [1, 3, 5, 7, 9, 11] + [40] * 6, 10, 41),
+    "they leave one by one": ([0] * 6 + [60] * 6, [10, 20, 30, 40, 50, 60] + [99] * 6, 10, 100),
     "some stay": ([0] * 6 + [10] * 6, [9] * 4 + [40] * 2 + [40] * 6, 10, 41),
     "two requests a day": ([0] * 6 + [30] * 6, [24] * 6 + [54] * 6, 3, 56),
     "once is no pool": ([0] * 6 + [10] * 6, [0] * 6 + [40] * 6, 1, 41),
