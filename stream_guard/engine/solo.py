@@ -88,7 +88,7 @@ class SoloJudge:
         return tuple(out)
 
     def learn_one(self, rows: Rows, ts: float, quiet: float = 0.0) -> list[Drift]:
-        """Learn from a few of these accounts, never from suspects; returns drifts of the population.
+        """Learn from a few of these accounts, never from suspects; returns drifts from the baseline, once there is one.
 
         `quiet` is the share of the step that no request has filled: so much more time there is to learn.
         """
@@ -109,7 +109,8 @@ class SoloJudge:
         self._learnt += lessons
         if not self._has_baseline and self._learnt >= BASELINE_MIN and ts - self._began >= BASELINE_S:
             self.freeze()
-        return drifts
+        # Before there is a baseline, what moves is what is learnt, and with it the hour of the day.
+        return drifts if self._has_baseline else []
 
     def learn(self, row: Any, *, malicious: bool) -> None:
         """Take an analyst's word on one account (a record of `ACCOUNT`)."""
