@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from stream_guard.engine import LIVE_S, Engine, EngineSettings, Outcome
 from stream_guard.simulate import SCENARIOS, Plan, Scenario, Traffic
+from stream_guard.simulate.campaigns import MIMICRY
 from stream_guard.simulate.enforcement import ACTING, Gateway, Scorecard, refused
 
 HONEST, DAYS = 400, 2.0
@@ -24,7 +25,7 @@ BATCH_EVENTS = 64
 """Requests between two looks of the gateway at the decisions."""
 
 PLAIN = replace(SCENARIOS["hydra"], share=0.0, accounts=30, per_day=26.0)
-LOOKS = replace(PLAIN, mimics=True, shared=0.0, rhythm="human", unevenness=0.6, organisations=0.25)
+LOOKS = replace(PLAIN, mimics=MIMICRY, shared=0.0, unevenness=0.6, organisations=0.25)
 
 
 def padded(plan: Plan, cover: float) -> Plan:
@@ -51,6 +52,17 @@ STRATEGIES: dict[str, tuple[str, Plan]] = {
     "mostly small talk": ("four of five requests are", padded(PLAIN, 0.8)),
     "shards": ("six topics, each with its templates and five accounts", replace(PLAIN, shards=6)),
     "small shards": ("ten of three accounts each", replace(PLAIN, shards=10)),
+    "old accounts": (
+        "months old, own card and address, uneven volumes, talks of two or three turns",
+        replace(LOOKS, mimics=("turns",)),
+    ),
+    "old, browsers": (
+        "the same, and 70 % say that they are a browser",
+        replace(LOOKS, mimics=("programs",)),
+    ),
+    "old, free plans": ("old accounts, half of them on the free plan", replace(LOOKS, mimics=("plans",))),
+    "old, hours": ("old accounts that keep to the hours of people", replace(LOOKS, mimics=("hours",))),
+    "old, settings": ("old accounts with output limits and temperatures of their own", replace(LOOKS, mimics=("settings",))),
     "mimics": ("looks like people: plans, age, organisations, programs, hours, turns, own card and address", LOOKS),
     "mimics firms": ("the same, each account with an organisation and a mail domain", replace(LOOKS, organisations=1.0)),
     "waits": ("two days of small talk before the harvest", replace(PLAIN, idle_talk=0.5, joins=0.0, days=4.0)),

@@ -15,6 +15,8 @@ from stream_guard.simulate.text import Exercises, Voice, harvest_template, rewor
 
 Shape = Literal["narrow", "relay", "replayed"]
 Wording = Literal["shared", "by account", "by request", "none"]
+Mimicry = Literal["programs", "plans", "settings", "hours", "turns"]
+MIMICRY: tuple[Mimicry, ...] = ("programs", "plans", "settings", "hours", "turns")
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,9 @@ class Plan:
     shards
         Parts of its accounts that have templates and topics of their own.
     mimics
-        Its accounts look like people who chat, and talk as they do: client programs, age, plans, organisations with a
-        mail domain of their own, output limits, hours, turns.
+        In what its accounts look like people who chat: client programs, plans, settings (output limits, temperature),
+        hours, turns of a talk. With any of these they also have addresses, cards and an age as people do, and a mail
+        domain of their own where they declare an organisation.
     organisations
         Share of its accounts that declare an organisation.
     idle_talk
@@ -82,7 +85,7 @@ class Plan:
     wording: Wording = "shared"
     cover: float = 0.0
     shards: int = 1
-    mimics: bool = False
+    mimics: tuple[Mimicry, ...] = ()
     organisations: float = 0.35
     idle_talk: float = 0.0
     ramp: float = 0.0
@@ -269,7 +272,7 @@ def _writers(world: World, plan: Plan, count: int) -> list[Writer]:
             writers.append(Injected(rnd, Crowd(rnd, crowd, agents, proxies), sub_prompt, rnd.uniform(0.05, 0.5)))
         return writers
     shards = [(_templates(rnd, plan), Exercises(rnd, topics_of(rnd, 4))) for _ in range(plan.shards)]
-    turns = 2.5 if plan.mimics else 1.0
+    turns = 2.5 if "turns" in plan.mimics else 1.0
     made: list[Writer] = []
     for me in range(count):
         templates, exercises = shards[me % len(shards)]
@@ -320,24 +323,26 @@ def _member(world: World, plan: Plan, kit: Kit, writer: Writer, label: Label) ->
 
 
 def _customer(world: World, plan: Plan, writer: Writer, label: Label) -> Account:
-    """One account that looks like a person who chats."""
+    """One account that looks like a person who chats, in what the plan says."""
     rnd, where = world.rnd, people.country(world.rnd)
     org, mail = people.organisation(rnd) if rnd.random() < plan.organisations else (None, None)
-    agent = rnd.choice(people.BROWSERS if rnd.random() < 0.7 else people.LIBRARIES)
+    agent = rnd.choice(people.BROWSERS if "programs" in plan.mimics and rnd.random() < 0.7 else people.LIBRARIES)
+    tiers = (55, 37, 8) if "plans" in plan.mimics else (0, 85, 15)
+    limits = (rnd.choice(LIMITS[2:]), rnd.choice(LIMITS[2:])) if "settings" in plan.mimics else (4096,)
     return Account(
         world.new_id(),
         label,
         writer,
         plan.per_day * rnd.lognormvariate(0, plan.unevenness),
-        plan.rhythm,
+        "human" if "hours" in plan.mimics else plan.rhythm,
         people.COUNTRIES[where][0],
         people.clients(rnd, [agent], where, rnd.choice((1, 1, 2, 2, 3, 6))),
-        people.facts(rnd, world.long_ago(), rnd.choices(("free", "pro", "team"), (55, 37, 8))[0], mail=mail),
+        people.facts(rnd, world.long_ago(), rnd.choices(("free", "pro", "team"), tiers)[0], mail=mail),
         world.start,
         world.end,
         org,
         models=MODELS[:1],
-        max_tokens=(rnd.choice(LIMITS[2:]), rnd.choice(LIMITS[2:])),
-        temperature=rnd.choice((0.0, 0.2, 0.7, 1.0)),
+        max_tokens=limits,
+        temperature=rnd.choice((0.0, 0.2, 0.7, 1.0)) if "settings" in plan.mimics else 0.7,
         shows_talks=rnd.random() < 0.85,
     )

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from stream_guard.simulate import SCENARIOS, START, Scenario, Traffic, stream
+from stream_guard.simulate.campaigns import MIMICRY
 from stream_guard.simulate.people import DAY_S
 
 PLAIN = replace(SCENARIOS["hydra"], share=0.0, accounts=12, per_day=20.0, joins=0.0, shared=0.0)
@@ -40,7 +41,7 @@ def first_by_account(requests):
 def test_the_honest_are_the_same_whatever_the_campaign_does():
     streams = [
         [event for event, label in stream(Scenario("hydra", 20, 0.5, hidden=plan)) if not label.campaign]
-        for plan in (None, replace(PLAIN, mimics=True, cover=0.5, wording="by request"))
+        for plan in (None, replace(PLAIN, mimics=MIMICRY, cover=0.5, wording="by request"))
     ]
     assert streams[0] == streams[1]
 
@@ -98,7 +99,9 @@ def test_shards_have_no_template_in_common():
 
 
 def test_mimics_look_like_people():
-    traffic = Traffic(Scenario("hydra", 400, 2.0, hidden=replace(PLAIN, accounts=200, mimics=True, organisations=0.25)))
+    traffic = Traffic(
+        Scenario("hydra", 400, 2.0, hidden=replace(PLAIN, accounts=200, mimics=MIMICRY, organisations=0.25))
+    )
     hidden = [a for a in traffic.accounts if a.label.campaign]
     people = [a for a in traffic.accounts if a.label.kind == "individual"]
     for share in (
@@ -111,5 +114,5 @@ def test_mimics_look_like_people():
         shares = [sum(map(share, of)) / len(of) for of in (hidden, people)]
         assert shares[0] == pytest.approx(shares[1], abs=0.1)
     assert max(Counter(a.facts.payment_id for a in hidden).values()) == 1
-    turns = [event.turn for event, _ in made(mimics=True)]
+    turns = [event.turn for event, _ in made(mimics=("turns",))]
     assert 0.3 < sum(turn > 0 for turn in turns) / len(turns) < 0.7
