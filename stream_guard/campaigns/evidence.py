@@ -301,9 +301,11 @@ def _levelled(case: Case) -> list[Evidence]:
 # --- How it changes ---
 
 
-SILENT_S, SILENT_GAPS, SILENT_MIN = 8 * HOUR, 6.0, 3
-"""How long a member has sent nothing that carries the campaign, in seconds and in its usual gaps, to be silent; and how often
-it has before."""
+SILENT_S, SILENT_GAPS, SILENT_PAUSES = 8 * HOUR, 6.0, 2.0
+"""How long a member has sent nothing that carries the campaign to be silent: in seconds, in its usual gaps, in its longest
+pauses before."""
+KNOWN_MIN, KNOWN_S = 3, 6 * HOUR
+"""Requests that carry it, and over what time, from which a member's silence says something."""
 NIGHT_S, EDGE_S, EDGE_GAPS = 24 * HOUR, HOUR, 3.0
 """A night's silence is none: one that is shorter counts where most fell silent within `EDGE_S`, or so many usual gaps, as who is
 cut off does and people who go to bed do not."""
@@ -313,45 +315,56 @@ time most of them fell silent."""
 CUTS_MAX, POOLS_MAX = 256, 100
 
 
-def takeover(first: Floats, last: Floats, carried: Floats, banned: Floats, ts: float) -> float | None:
-    """Return when some members began after others had fallen silent together, or None.
+class Course(NamedTuple):
+    """How some members have sent what carries the campaign; times in seconds.
 
-    Parameters
-    ----------
-    first, last
-        When each member was first and last seen to carry the campaign, seconds.
-    carried
-        Requests in which it did.
-    banned
-        When somebody acted on it, infinite if nobody did.
-    ts
-        Now.
+    When each was first and last seen to, how often, its longest pause; when somebody acted on it, infinite if nobody did.
     """
+
+    first: Floats
+    last: Floats
+    carried: Floats
+    pause: Floats
+    banned: Floats
+
+    @property
+    def gap(self) -> Floats:
+        """Mean time between two requests."""
+        return np.maximum((self.last - self.first) / np.maximum(self.carried - 1, 1), MINUTE)
+
+    @property
+    def known(self) -> Bools:
+        """Say whose silence says something."""
+        seen = (self.carried >= KNOWN_MIN) & (self.last - self.first >= KNOWN_S)
+        return np.asarray(seen | np.isfinite(self.banned))
+
+    def silent(self, ts: float) -> Bools:
+        """Say who has fallen silent by `ts`."""
+        long = np.maximum(np.maximum(SILENT_S, SILENT_GAPS * self.gap), SILENT_PAUSES * self.pause)
+        return np.asarray(self.known & (ts - self.last >= long) | (self.banned <= self.last + HOUR))
+
+
+def takeover(course: Course, ts: float) -> float | None:
+    """Return when some members began after others had fallen silent together, or None; `ts` is now."""
+    first, last = course.first, course.last
     if len(first) < 2 * POOL_MIN:
         return None
-    silent, gap = _silent(first, last, carried, banned, ts)
+    silent, known, gap = course.silent(ts), course.known, course.gap
     begins = np.sort(first)[POOL_MIN : -POOL_MIN + 1]
     begins = np.unique(begins[:: max(1, len(begins) // CUTS_MAX)])
     best, since = 0.0, None
     for cut in begins.tolist():
-        early = (first < cut) & (silent | (carried >= SILENT_MIN))
+        early = (first < cut) & known
         old, new = int((silent & early).sum()), int((~silent & (first >= cut)).sum())
         if min(old, new) < max(POOL_MIN, POOL_SHARE * max(old, new)) or old < POOL_SILENT * early.sum():
             continue
         low, middle, high = np.quantile(last[silent & early], (0.1, 0.5, 0.9))
         edge = max(EDGE_S, EDGE_GAPS * float(np.median(gap[silent & early])))
-        night = ts - middle < NIGHT_S and not np.isfinite(banned[silent & early]).mean() > POOL_SILENT
+        night = ts - middle < NIGHT_S and not np.isfinite(course.banned[silent & early]).mean() > POOL_SILENT
         fit = float(new + 2 * old - early.sum())
         if high - low <= (edge if night else TOGETHER_S) and middle <= cut + HOUR and fit > best:
             best, since = fit, cut
     return since
-
-
-def _silent(first: Floats, last: Floats, carried: Floats, banned: Floats, ts: float) -> tuple[Bools, Floats]:
-    """Say which members are silent, and what gap is usual between the requests of each."""
-    gap = np.maximum((last - first) / np.maximum(carried - 1, 1), MINUTE)
-    fell: Bools = (ts - last >= np.maximum(SILENT_S, SILENT_GAPS * gap)) & (carried >= SILENT_MIN)
-    return fell | (banned <= last + HOUR), gap
 
 
 def _succession(case: Case) -> list[Evidence]:
@@ -360,18 +373,23 @@ def _succession(case: Case) -> list[Evidence]:
     Notes when each pool began in the campaign (`Live.pools`), which is what its members are told by.
     """
     pools, around = case.campaign.pools, case.around
-    carried = np.array([of.carried for of in case.campaign.members.values()], float)
-    banned = np.array([around.bans.get(around.window.names[row], np.inf) for row in case.rows.tolist()])
+    seen = list(case.campaign.members.values())
+    course = Course(
+        case.first,
+        case.last,
+        np.array([of.carried for of in seen], float),
+        np.array([of.pause for of in seen]),
+        np.array([around.bans.get(around.window.names[row], np.inf) for row in case.rows.tolist()]),
+    )
     newest = case.first >= (pools[-1] if pools else -np.inf)
-    of = (case.first, case.last, carried, banned)
-    since = takeover(of[0][newest], of[1][newest], carried[newest], banned[newest], around.ts)
+    since = takeover(Course(*(values[newest] for values in course)), around.ts)
     if since is not None and len(pools) < POOLS_MAX:
         pools.append(since)
     if not pools:
         return []
     begun, before = pools[-1], pools[-2] if len(pools) > 1 else -np.inf
-    before_that = (case.first >= before) & (case.first < begun) & (carried >= SILENT_MIN)
-    old = before_that & _silent(*of, around.ts)[0]
+    before_that = (case.first >= before) & (case.first < begun) & course.known
+    old = before_that & course.silent(around.ts)
     if old.sum() < POOL_SILENT / 2 * before_that.sum():  # they came back: it was none
         pools.pop()
         case.campaign.past.pop("succession", None)
@@ -379,7 +397,7 @@ def _succession(case: Case) -> list[Evidence]:
     new = case.rows[case.first >= begun]
     if not old.any() or not len(new):
         return []  # what was said before stays said
-    acted = int(np.isfinite(banned[old]).sum())
+    acted = int(np.isfinite(course.banned[old]).sum())
     low, middle, high = np.quantile(case.last[old], (0.1, 0.5, 0.9))
     text = (
         f"{old.sum()} accounts fell silent about {moment(float(middle))}, most within {max(1.0, np.ceil((high - low) / HOUR)):.0f} h"

@@ -21,8 +21,9 @@ class Membership:
         When it was linked, and the kind of evidence that did it.
     share
         Share of its requests that carry the campaign, when it was last seen to.
-    carried, first_ts, last_ts
-        Requests that were seen to carry it at one time (the most), the time of the first and of the last.
+    carried, first_ts, last_ts, pause
+        Requests that were seen to carry it at one time (the most), the time of the first and of the last, and the longest
+        time between two of them, seconds.
     doubtful
         It may be a bystander: linked, watched, not acted upon.
     """
@@ -34,6 +35,7 @@ class Membership:
     first_ts: float
     last_ts: float
     doubtful: bool = False
+    pause: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -92,9 +94,9 @@ class Live:
         name, first, members, prints, score, pools, parents, last, told, told_size, past, apart, apart_ts = saved
         kept = {
             int(row): Membership(
-                float(since), str(kind), float(share), int(carried), float(begin), float(end), bool(doubt)
+                float(since), str(kind), float(share), int(carried), float(begin), float(end), bool(doubt), float(pause)
             )
-            for row, since, kind, share, carried, begin, end, doubt in members
+            for row, since, kind, share, carried, begin, end, doubt, pause in members
         }
         return cls(
             str(name), float(first), kept, np.frombuffer(prints, np.uint32).copy(), float(score), [float(ts) for ts in pools],

@@ -233,22 +233,24 @@ class Registry:
         fresh = cluster.prints[~np.isin(cluster.prints, campaign.prints)]
         campaign.prints = np.concatenate([campaign.prints, fresh])[-PRINTS_MAX:]
         campaign.score = max(cluster.score, 0.5 * campaign.score)
-        first, last = _carried_from(cluster, window)
+        first, last, pauses = _course(cluster, window)
         kind, added = KIND_OF.get(cluster.shape, cluster.shape), []
         rows, shares, counts = cluster.members.tolist(), cluster.coverage.tolist(), cluster.carried.tolist()
-        for m, share, carried, begin, end, doubtful in zip(
-            rows, shares, counts, first, last, cluster.doubtful.tolist(), strict=True
+        for m, share, carried, begin, end, pause, doubtful in zip(
+            rows, shares, counts, first, last, pauses, cluster.doubtful.tolist(), strict=True
         ):
             member = campaign.members.get(m)
             if member is None:
                 why = "payment" if kind == "template" and carried == 1 and not known else kind
-                campaign.members[m] = Membership(ts, why, share, carried, begin, end, doubtful)
+                campaign.members[m] = Membership(ts, why, share, carried, begin, end, doubtful, pause)
                 added.append(m)
             else:
                 if member.doubtful and not doubtful:
                     member.doubtful = False
                     added.append(m)
-                member.share, member.carried = share, max(member.carried, carried)
+                if carried >= member.carried:  # the fullest look so far
+                    member.carried, member.pause = carried, pause
+                member.share = share
                 member.first_ts, member.last_ts = min(member.first_ts, begin), max(member.last_ts, end)
         return added
 
@@ -442,19 +444,24 @@ def _shared(prints: NDArray[np.uint32], known: NDArray[np.uint32]) -> float:
     return float(np.isin(prints, known).mean()) if len(prints) else 0.0
 
 
-def _carried_from(cluster: Cluster, window: Window) -> tuple[list[float], list[float]]:
-    """Return when each member was first and last seen to carry a cluster, as far as the window reaches."""
-    facts = window.facts[cluster.members]
+def _course(cluster: Cluster, window: Window) -> tuple[list[float], list[float], list[float]]:
+    """Return when each member was first and last seen to carry a cluster, and its longest pause, as far as the window reaches."""
+    facts, size = window.facts[cluster.members], len(window.names)
     if not len(cluster.sightings):  # reasoning items join for good
-        return facts["first_ts"].tolist(), facts["last_ts"].tolist()
+        return facts["first_ts"].tolist(), facts["last_ts"].tolist(), [0.0] * len(facts)
     seen = window.held()[cluster.sightings]
-    size = len(window.names)
-    first, last = np.full(size, np.inf), np.full(size, -np.inf)
-    np.minimum.at(first, seen["account"], seen["ts"].astype(float))
-    np.maximum.at(last, seen["account"], seen["ts"].astype(float))
-    first, last = first[cluster.members], last[cluster.members]
-    known = np.isfinite(first)
-    return np.where(known, first, facts["first_ts"]).tolist(), np.where(known, last, facts["last_ts"]).tolist()
+    account, ts = seen["account"].astype(np.int64), seen["ts"].astype(float)
+    order = np.lexsort((ts, account))
+    account, ts = account[order], ts[order]
+    begins = np.flatnonzero(np.diff(account, prepend=-1))
+    first, last, pause = facts["first_ts"].copy(), facts["last_ts"].copy(), np.zeros(size)
+    np.maximum.at(pause, account[1:], np.where(account[1:] == account[:-1], np.diff(ts), 0.0))
+    place = np.full(size, -1, np.int64)
+    place[cluster.members] = np.arange(len(cluster.members))
+    mine = place[account[begins]] >= 0
+    first[place[account[begins]][mine]] = ts[begins][mine]
+    last[place[account[begins]][mine]] = ts[np.r_[begins[1:], len(ts)] - 1][mine]
+    return first.tolist(), last.tolist(), pause[cluster.members].tolist()
 
 
 def _models(clusters: Sequence[Cluster], window: Window) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from core_reports import report, window
 from core_requests import DAY, HOUR, T0
 
 from stream_guard import simulate
-from stream_guard.campaigns.evidence import EXAMPLES, takeover
+from stream_guard.campaigns.evidence import EXAMPLES, Course, takeover
 from stream_guard.campaigns.reasoning import ReasoningJoin
 from stream_guard.campaigns.registry import Registry
 from stream_guard.campaigns.report import REFUSED, SINGLE_TURN
@@ -254,30 +254,37 @@ def test_a_pool_that_comes_back_was_none():
     assert not [e for e in view.campaign.evidence if e.kind == "succession"]
 
 
-NO_SUCCESSION = {  # first, last (hours), requests of each account; now
-    "all go on": ([0] * 6 + [10] * 6, [30] * 12, 10, 31),
-    "a night": ([0] * 6 + [10] * 6, [12] * 6 + [18] * 6, 10, 19),
-    "people who went to bed": ([0] * 6 + [10] * 6, [7, 8, 9, 10, 10, 11] + [20] * 6, 20, 20),
-    "they leave one by one": ([0] * 6 + [60] * 6, [10, 20, 30, 40, 50, 60] + [99] * 6, 10, 100),
-    "some stay": ([0] * 6 + [10] * 6, [9] * 4 + [40] * 2 + [40] * 6, 10, 41),
-    "two requests a day": ([0] * 6 + [30] * 6, [24] * 6 + [54] * 6, 3, 56),
-    "once is no pool": ([0] * 6 + [10] * 6, [0] * 6 + [40] * 6, 1, 41),
-    "too few before": ([0] * 3 + [10] * 30, [9] * 3 + [40] * 30, 10, 41),
-    "nobody after": ([0] * 12, [9] * 12, 10, 41),
+def course(first, last, requests, pause=2):
+    """Return the course of members; times in hours."""
+    count = len(first)
+    columns = np.array(first), np.array(last), np.full(count, requests / HOUR), np.full(count, pause)
+    return Course(*(HOUR * column.astype(float) for column in columns), np.full(count, np.inf))
+
+
+NO_SUCCESSION = {  # first, last (hours), requests of each account; now; longest pause
+    "all go on": ([0] * 6 + [10] * 6, [30] * 12, 10, 31, 2),
+    "a night": ([0] * 6 + [10] * 6, [12] * 6 + [18] * 6, 10, 19, 2),
+    "people who went to bed": ([0] * 6 + [10] * 6, [7, 8, 9, 10, 10, 11] + [20] * 6, 20, 20, 2),
+    "they leave one by one": ([0] * 6 + [60] * 6, [10, 20, 30, 40, 50, 60] + [99] * 6, 10, 100, 2),
+    "some stay": ([0] * 6 + [10] * 6, [9] * 4 + [40] * 2 + [40] * 6, 10, 41, 2),
+    "two requests a day": ([0] * 6 + [30] * 6, [24] * 6 + [54] * 6, 3, 56, 20),
+    "people who come now and then": ([0] * 6 + [12] * 6, [10] * 6 + [46] * 6, 8, 46, 20),
+    "a talk of five minutes": ([0] * 6 + [12] * 6, [0.1] * 6 + [46] * 6, 8, 46, 0.1),
+    "once is no pool": ([0] * 6 + [10] * 6, [0] * 6 + [40] * 6, 1, 41, 0),
+    "too few before": ([0] * 3 + [10] * 30, [9] * 3 + [40] * 30, 10, 41, 2),
+    "nobody after": ([0] * 12, [9] * 12, 10, 41, 2),
 }
 
 
 @pytest.mark.parametrize("case", NO_SUCCESSION)
 def test_other_silences_are_no_succession(case):
-    first, last, requests, now = NO_SUCCESSION[case]
-    count = len(first)
-    nobody = np.full(count, np.inf)
-    assert takeover(np.array(first) * HOUR, np.array(last) * HOUR, np.full(count, requests), nobody, now * HOUR) is None
+    first, last, requests, now, pause = NO_SUCCESSION[case]
+    assert takeover(course(first, last, requests, pause), now * HOUR) is None
 
 
 def test_a_succession_is_found_at_the_first_request_of_the_second_pool():
-    first, last = np.array([0] * 6 + [10, 11, 12, 13, 14, 15]) * HOUR, np.array([9] * 6 + [40] * 6) * HOUR
-    assert takeover(first, last, np.full(12, 10.0), np.full(12, np.inf), 41 * HOUR) == 10 * HOUR
+    sent = course([0] * 6 + [10, 11, 12, 13, 14, 15], [9] * 6 + [40] * 6, 10)
+    assert takeover(sent, 41 * HOUR) == 10 * HOUR
 
 
 # --- On whole streams ---
