@@ -125,7 +125,7 @@ def parts() -> Iterator[Part]:
         "reasoning items": lambda: switch(ReasoningJoin, "sets", lambda _, __: []),
         "the rule for relays": lambda: switch(judge, "relays", lambda features: np.zeros(len(features), np.bool_)),
         "who pays alike joins sooner": lambda: switch(Linker, "_pays_alike", lambda _, __, who, ___: np.zeros(len(who), np.bool_)),
-        "memory of known campaigns": lambda: switch(Linker, "_convicted", lambda _, __, carried, ___: np.full(len(carried.sizes), -1)),
+        "memory of known campaigns": lambda: switch(Linker, "_convicted", lambda _, carried, __: np.full(len(carried.sizes), -1)),
     }  # fmt: skip
     for name, off in channels.items():
         yield Part("evidence", name, off)

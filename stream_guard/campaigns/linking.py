@@ -43,6 +43,8 @@ SOME = 0.25
 """The same for an account that is linked and watched, if it is by itself as the campaign's are."""
 UNLIKE = -2.0
 """Log odds, of accounts such as a member is, below which it is linked but not acted upon."""
+NEAR, GROWTH_NEAR, GROWTH = 3.0, 0.03, 0.25
+"""By how much a group has to grow until a glance judges it again; by less if its score is this near to that of a suspect."""
 
 
 class Scene(NamedTuple):
@@ -77,13 +79,68 @@ class Linker:
 
         `taught` is what analysts have said, if they have.
         """
-        taught = taught or Taught()
-        carried = groups.form(window)
+        carried, taught = groups.form(window), taught or Taught()
         if not len(carried.group):
             return []
         scene = self._judged(window, carried, taught.weights)
-        convicted = self._convicted(window, carried, live)
-        honest = self._known_from(window, carried, taught.templates) > KNOWN * carried.sizes
+        self.now = judge.Ordinary(scene.ordinary, float((scene.accounts >= judge.USUAL_FROM).sum()))
+        return self._found(scene, live, twins, taught)
+
+    def is_news(self, window: Window, live: list[Live], since: int, taught: Taught | None = None) -> bool:
+        """Say whether the sightings from number `since` on begin a campaign that is not known: worth a look at all of them.
+
+        Only the groups that those sightings show are judged, and only if they have grown since they were judged last.
+        """
+        carried, taught = groups.form_fresh(window, since), taught or Taught()
+        if not len(carried.group):
+            return False
+        found = self._found(self._judged(window, carried, taught.weights, self.now.features), live, None, taught)
+        known = _members(live)
+        return any(2 * np.isin(cluster.members, known).sum() < len(cluster.members) for cluster in found)
+
+    def joining(
+        self, window: Window, live: list[Live], since: int, taught: Taught | None = None
+    ) -> list[tuple[Live, Cluster]]:
+        """Return who begins to carry one of these campaigns with the sightings from number `since` on.
+
+        One request is enough that carries what the campaign was convicted of, if the account's others carry it as much as
+        those of the members do, and if it is by itself as the campaign's are. Whether it is a member for sure, a look at
+        the whole window says.
+        """
+        told = [campaign for campaign in live if len(campaign.prints) >= CLUSTER_PRINTS_MIN]
+        if not told:
+            return []
+        whose = np.repeat(np.arange(len(told), dtype=np.int32), [len(campaign.prints) for campaign in told])
+        prints, first = np.unique(np.concatenate([campaign.prints for campaign in told]), return_index=True)
+        fresh = groups.carrying(window, prints, whose[first], window.places(since)).account
+        account = np.setdiff1d(fresh.astype(np.int64), _members(live))
+        if not len(account):
+            return []
+        carried = groups.carrying(window, prints, whose[first], window.shown_by(account))
+        pairs = judge.Pairs(carried.group.astype(np.int64), carried.account.astype(np.int64), carried.sighting)
+        measured = judge.measure(Look.over(window), pairs, carried.sizes.astype(np.int64), len(told))
+        own = judge.each(measured, self.now.features, (taught or Taught()).weights)
+        found = []
+        for k, campaign in enumerate(told):
+            mine = measured.cluster == k
+            who, n = np.unique(pairs.account[pairs.cluster == k], return_counts=True)
+            coverage = n / np.maximum(window.totals[who], 1)
+            kept = (coverage >= COVERAGE_MIN * np.median(campaign.shares())) & (own[mine] >= self.settings.suspect)
+            if kept.any():
+                cluster = Cluster(
+                    np.zeros(0, np.uint32), who[kept], coverage[kept], n[kept], campaign.score, judge.USUAL, self.now.features,
+                    pairs.sighting[(pairs.cluster == k) & np.isin(pairs.account, who[kept])], np.ones(int(kept.sum()), np.bool_),
+                )  # fmt: skip
+                found.append((campaign, cluster))
+        return found
+
+    def _found(self, scene: Scene, live: list[Live], twins: Twins | None, taught: Taught) -> list[Cluster]:
+        window, carried = scene.look.window, scene.carried
+        convicted = self._convicted(carried, live)
+        near = (scene.score > self.settings.suspect - NEAR) & (convicted < 0)
+        growth = np.diff(scene.starts) * np.where(near, GROWTH_NEAR, GROWTH)
+        groups.rest(window, carried.slots, growth[carried.of])
+        honest = self._known_from(carried, taught.templates) > KNOWN * carried.sizes
         enough = scene.accounts >= groups.ACCOUNTS_MIN
         relay = judge.relays(scene.features)
         known = (convicted >= 0) & (scene.score > self.settings.suspect - LENIENCE)
@@ -152,7 +209,13 @@ class Linker:
             )
         return clusters
 
-    def _judged(self, window: Window, carried: Carried, weights: NDArray[np.float64]) -> Scene:
+    def _judged(
+        self,
+        window: Window,
+        carried: Carried,
+        weights: NDArray[np.float64],
+        ordinary: NDArray[np.float64] | None = None,
+    ) -> Scene:
         """Measure and score every group by itself."""
         count, look = len(carried.sizes), Look.over(window)
         pairs = judge.Pairs(carried.group.astype(np.int64), carried.account.astype(np.int64), carried.sighting)
@@ -160,26 +223,25 @@ class Linker:
         shown = shown[np.r_[True, shown[1:] != shown[:-1]]]
         accounts = np.bincount(shown >> 32, minlength=count).astype(np.float64)
         features = judge.measure(look, pairs, carried.sizes.astype(np.int64), count).features
-        ordinary = judge.usual(features, accounts, self.before)
-        self.now = judge.Ordinary(ordinary, float((accounts >= judge.USUAL_FROM).sum()))
+        if ordinary is None:
+            ordinary = judge.usual(features, accounts, self.before)
         members = np.split(shown & 0xFFFFFFFF, np.cumsum(accounts.astype(np.int64))[:-1])
         score = judge.judge(features, accounts, ordinary, weights).score
         starts = np.searchsorted(carried.group, np.arange(count + 1))
         return Scene(look, carried, starts, members, accounts, features, ordinary, score, weights)
 
-    def _convicted(self, window: Window, carried: Carried, live: list[Live]) -> NDArray[np.int64]:
+    def _convicted(self, carried: Carried, live: list[Live]) -> NDArray[np.int64]:
         """Return for each group the place in `live` of the campaign that half of its fingerprints are known from, or -1."""
         known = np.full(len(carried.sizes), -1, np.int64)
         for k, campaign in enumerate(live):
-            hits = self._known_from(window, carried, campaign.prints)
+            hits = self._known_from(carried, campaign.prints)
             known[(2 * hits > carried.sizes) & (carried.sizes >= groups.PRINTS_MIN)] = k
         return known
 
-    def _known_from(self, window: Window, carried: Carried, prints: NDArray[np.uint32]) -> NDArray[np.int64]:
+    def _known_from(self, carried: Carried, prints: NDArray[np.uint32]) -> NDArray[np.int64]:
         """Count the fingerprints of each group that are among `prints`."""
-        slots = np.flatnonzero(carried.group_of >= 0)
-        known = np.isin(window.keys[slots], prints) if len(prints) else np.zeros(len(slots), np.bool_)
-        return np.bincount(carried.group_of[slots][known], minlength=len(carried.sizes))
+        known = np.isin(carried.prints, prints) if len(prints) else np.zeros(len(carried.prints), np.bool_)
+        return np.bincount(carried.of[known], minlength=len(carried.sizes))
 
     def one_customer(self, window: Window, who: NDArray[np.int64]) -> bool:
         """Say whether nearly all of these accounts are of one organisation or one mail domain of its own.
@@ -262,6 +324,8 @@ class Linker:
         sightings = np.unique(
             np.concatenate([scene.carried.sighting[scene.starts[g] : scene.starts[g + 1]] for g in part])
         )
+        if not len(sightings):  # of a group that is known from a campaign, and that none in the window carries
+            return None
         account = look.held["account"][sightings].astype(np.int64)
         sightings, account = sightings[order := np.argsort(account, kind="stable")], account[order]
         who, n = np.unique(account, return_counts=True)
@@ -271,7 +335,7 @@ class Linker:
         firm, likely = self._shown(scene, part, who, carries)
         if firm.sum() < self.settings.accounts_min:
             return None
-        prints = look.window.keys[np.isin(scene.carried.group_of, part)]
+        prints = scene.carried.prints[np.isin(scene.carried.of, part)]
 
         def measured(kept: NDArray[np.bool_]) -> judge.Measured:
             inside = np.isin(account, who[kept])
@@ -310,6 +374,11 @@ class Linker:
         few = np.median(breadth[carries]) <= FEW if carries.any() else True
         firm = carries & ((breadth >= BROAD) | (widest > MOST * len(who)) & few)
         return firm, carries & ~firm & (widest >= SOME * len(who))
+
+
+def _members(live: list[Live]) -> NDArray[np.int64]:
+    """Return the rows of the members of these campaigns."""
+    return np.fromiter((row for campaign in live for row in campaign.members), np.int64)
 
 
 def campaign_id(first_seen: float, accounts: list[str]) -> str:

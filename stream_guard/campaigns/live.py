@@ -74,6 +74,10 @@ class Live:
     apart: int = 0
     apart_ts: float = 0.0
 
+    def shares(self) -> NDArray[np.float64]:
+        """Return how much each member carries the campaign."""
+        return np.fromiter((of.share for of in self.members.values()), np.float64, len(self.members))
+
     def member(self, row: int, account_id: str) -> Member:
         """Return what is told of one member."""
         of = self.members[row]

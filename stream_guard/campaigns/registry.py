@@ -112,6 +112,21 @@ class Registry:
         """Forget accounts that the window has forgotten; none of them is a member."""
         self.words.forget(rows)
 
+    def is_news(self, window: Window, since: int) -> bool:
+        """Say whether the sightings from number `since` on begin a campaign that is not known."""
+        return self.linker.is_news(window, self.live, since, self.words.taught)
+
+    def join(self, window: Window, since: int, ts: float) -> list[Campaign]:
+        """Link who begins to carry a known campaign with the sightings from number `since` on; returns what has changed."""
+        narrow = [
+            c for c in self.live if self.views[c.campaign_id].campaign.shape == "narrow"
+        ]  # others have their own rules
+        changes = []
+        for campaign, cluster in self.linker.joining(window, narrow, since, self.words.taught):
+            added = self._join(campaign, cluster, window, ts, known=True)
+            changes.append(self._write(campaign, added, (), window, ts, None, None))
+        return changes
+
     def update(self, window: Window, joins: ReasoningJoin, twins: Twins, ts: float) -> list[Campaign]:
         """Look at the whole window and the exact joins; returns what has changed."""
         alive = self.live

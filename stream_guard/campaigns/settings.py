@@ -37,10 +37,12 @@ class LinkSettings(Settings):
     """Places for fingerprints seen once; a power of two."""
     items_max: Annotated[int, Field(ge=1, le=1 << 28)] = 500_000
     """Reasoning items whose first account is remembered."""
-    pass_sightings_min: int = 128
+    pass_sightings_min: int = 64
     """New sightings that start a look at the whole window, at least ..."""
     pass_share: float = 0.07
     """... or this share of the window, whichever is more."""
+    glance_sightings: Annotated[int, Field(ge=1, le=1 << 20)] = 32
+    """New sightings that start a glance at what they show; if that begins a campaign, all of the window is looked at."""
     pass_s: float = 60.0
     """Seconds after which what has come is looked at even if it is little, in quiet times."""
     idle_days: float = 14.0

@@ -111,7 +111,7 @@ def _admit(accounts, account):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, inline="always")
-def _column(j):  # type: ignore[no-untyped-def]
+def chain_of(j):  # type: ignore[no-untyped-def]
     """Return which chain the j-th fingerprint of a sighting is in, or -1."""
     if j < LEXICAL:
         return j if j < (LEXICAL + 1) // 2 else -1
@@ -149,7 +149,7 @@ def _see(  # type: ignore[no-untyped-def]
             fingerprint = prints[i, j]
             if fingerprint == 0:
                 continue
-            column = _column(j) if own else -1
+            column = chain_of(j) if own else -1
             slot = find(keys, fingerprint)
             if keys[slot] == fingerprint:
                 _admit(kmv[slot], serials[who])
@@ -197,6 +197,20 @@ def _chain(since, account, system, by_account, by_system, turn, totals, turns, n
         turn[place] = turns[who]
         turns[who] += 1
         totals[who] += 1
+
+
+@njit(cache=True, nogil=True)
+def _of_accounts(rows, taken, chain, totals, newest_of, out):  # type: ignore[no-untyped-def]
+    """Write the places of the sightings of some accounts; returns how many there are."""
+    n = 0
+    for row in rows:
+        back = int(np.uint32(np.uint32(taken + 1) - newest_of[row]))
+        for _ in range(totals[row]):
+            place = (taken - back) % len(chain)
+            out[n] = place
+            n += 1
+            back += int(chain[place])
+    return n
 
 
 @njit(cache=True)
@@ -272,8 +286,8 @@ class Window:
         self._free: list[int] = []
         self._next_serial = 0
         self.system_rows: dict[int, int] = {0: 0}  # row 0 is no system text
-        self.system_prints, self._system_older = np.zeros((2, 1, FINGERPRINTS), np.uint32)
-        self._newest_system = np.zeros(1, np.uint32)
+        self.system_prints, self.system_older = np.zeros((2, 1, FINGERPRINTS), np.uint32)
+        self.newest_system = np.zeros(1, np.uint32)
         # (account, system) seen lately: a system text is counted once an account
         self._pairs = np.zeros(1 << 16, np.uint64)
 
@@ -364,7 +378,7 @@ class Window:
     def _chain(self, since: int, fresh: NDArray[np.void]) -> None:
         _chain(
             since, fresh["account"], fresh["system"], self.chains.account, self.chains.system, self.chains.turn,
-            self.totals, self._turns, self._newest_of, self._newest_system,
+            self.totals, self._turns, self._newest_of, self.newest_system,
         )  # fmt: skip
 
     def _see(
@@ -377,7 +391,7 @@ class Window:
             self.used = _see(
                 numbers[part], np.ascontiguousarray(prints[part]), np.ascontiguousarray(ts[part]), own, self.taken,
                 self.sightings["account"], self.sightings["system"], self.serials, self.chains.prints, self.first_keys, self.first_seen, *self.promoted,
-                self.system_prints, self._system_older, self.used,
+                self.system_prints, self.system_older, self.used,
             )  # fmt: skip
             if self.used * 2 > len(self.keys):
                 self._make_room()
@@ -407,12 +421,12 @@ class Window:
         held["system"] = moved[held["system"]]
         hashes = np.fromiter(self.system_rows, np.uint32, rows)
         self.system_rows = {h: row for row, h in enumerate(hashes[kept].tolist())}
-        self.system_prints, self._system_older = self.system_prints[kept], self._system_older[kept]
-        self._newest_system = self._newest_system[kept]
+        self.system_prints, self.system_older = self.system_prints[kept], self.system_older[kept]
+        self.newest_system = self.newest_system[kept]
         self._link_systems()
 
     def _link_systems(self) -> None:
-        _link_systems(len(self.system_rows), self.keys, self.promoted.systems, self.system_prints, self._system_older)
+        _link_systems(len(self.system_rows), self.keys, self.promoted.systems, self.system_prints, self.system_older)
 
     def _make_room(self) -> None:
         """Grow the promoted table; at its largest, drop the older half of those of two accounts, or else of all."""
@@ -444,7 +458,7 @@ class Window:
             setattr(self, name, _sized(getattr(self, name), accounts))
 
     def _size_systems_for(self, rows: int) -> None:
-        for name in ("system_prints", "_system_older", "_newest_system"):
+        for name in ("system_prints", "system_older", "newest_system"):
             setattr(self, name, _sized(getattr(self, name), rows))
 
     def held(self) -> NDArray[np.void]:
@@ -457,6 +471,16 @@ class Window:
         gone = self._turns[account] - self.totals[account].astype(np.uint32)
         before: NDArray[np.int64] = (self.chains.turn[sightings] - gone).astype(np.int64)
         return before
+
+    def places(self, since: int) -> NDArray[np.int64]:
+        """Return the places in the ring of the sightings from number `since` on, the oldest first."""
+        return np.arange(max(since, self.taken - len(self.held())), self.taken) % self.sightings_max
+
+    def shown_by(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the places in the ring of all sightings of some accounts, account by account."""
+        places = np.empty(int(self.totals[rows].sum()), np.int64)
+        n = _of_accounts(rows, self.taken, self.chains.account, self.totals, self._newest_of, places)
+        return places[:n]
 
     def dump(self) -> dict[str, object]:
         """Return the state as plain values for a snapshot."""
@@ -514,7 +538,7 @@ class Window:
             self.totals,
             self._turns,
             self._newest_of,
-            self._newest_system,
+            self.newest_system,
             self.first_keys,
             self.promoted.newest,
         ):
@@ -523,7 +547,7 @@ class Window:
 
 
 _BY_ROW = ("facts", "serials", "totals", "_turns", "_newest_of")
-_BY_SYSTEM = ("system_prints", "_system_older", "_newest_system")
+_BY_SYSTEM = ("system_prints", "system_older", "newest_system")
 
 
 def _like(raw: bytes, column: NDArray[Any]) -> NDArray[Any]:

@@ -42,7 +42,8 @@ class PopulationHalf:
         self._alerts = Alerts(self.settings.alerts)
         self._registry = Registry(linking, self._alerts.describe)
         self._heard: dict[int, tuple[int, float]] = {}  # partition -> serial and time of its last report
-        self._fresh = 0
+        self._fresh = 0  # sightings since the last look at all of them
+        self._unseen = 0  # sightings since the last glance at what is new
         self._time = EventClock(self.settings.ahead_max_s, REPORTS_PATIENCE)
         self._looked = 0.0
         self._verdicts: list[bytes] = []
@@ -72,14 +73,20 @@ class PopulationHalf:
             self._joins.see(((rows[place], item, talk) for place, item, talk in news.items), self._window)
             self._twins.take(np.array(rows, np.int64)[news.twin_accounts], news.twins)
             self._fresh += len(news.sightings)
+            self._unseen += len(news.sightings)
             self._time.see_one(news.ts)
             linking = self.settings.linking
             if self._fresh >= max(linking.pass_sightings_min, linking.pass_share * len(self._window.held())):
                 self._look(out)
+            elif self._unseen >= linking.glance_sightings:
+                since, self._unseen = self._window.taken - self._unseen, 0
+                self._tell(self._registry.join(self._window, since, self._time.now), out)
+                if self._registry.is_news(self._window, since):
+                    self._look(out)
         return out
 
     def _look(self, out: Outcome) -> None:
-        self._fresh, self._looked = 0, self._time.now
+        self._fresh, self._unseen, self._looked = 0, 0, self._time.now
         self._tell(self._registry.update(self._window, self._joins, self._twins, self._time.now), out)
 
     def _tell(self, changes: list[Campaign], out: Outcome) -> None:
@@ -162,6 +169,7 @@ class PopulationHalf:
             "alerts": self._alerts.snapshot(),
             "heard": {str(p): heard for p, heard in self._heard.items()},
             "fresh": self._fresh,
+            "unseen": self._unseen,
             "time": self._time.dump(),
             "looked": self._looked,
             "verdicts": self._verdicts,
@@ -180,7 +188,8 @@ class PopulationHalf:
             self._twins.load(saved["twins"])
             self._alerts.restore(saved["alerts"])
             self._heard = {int(p): (serial, ts) for p, (serial, ts) in saved["heard"].items()}
-            self._fresh, self._looked, self._verdicts = saved["fresh"], saved["looked"], list(saved["verdicts"])
+            self._fresh, self._unseen, self._looked = saved["fresh"], saved["unseen"], saved["looked"]
+            self._verdicts = list(saved["verdicts"])
             self._time.load(saved["time"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise SnapshotError(f"the state of the population half does not fit: {error}") from error

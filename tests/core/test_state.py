@@ -90,6 +90,7 @@ INDIFFERENT = {
     "serial",
     "pending_events",
     "fresh",
+    "unseen",
     "looked",
     "baseline",
     "allow_orgs",

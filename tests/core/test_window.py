@@ -94,6 +94,26 @@ def test_the_ring_keeps_the_newest():
     assert set(of.held()["ts"].tolist()) == set(sorted(newest)[-SMALL.sightings_max :])
 
 
+@pytest.mark.parametrize("reports", [5, 30])
+def test_an_account_leads_to_its_sightings(reports):
+    of = busy(reports=reports)
+    held = of.held()
+    for row in set(held["account"].tolist()):
+        own = of.shown_by(np.array([row]))
+        assert sorted(own.tolist()) == np.flatnonzero(held["account"] == row).tolist()
+        assert len(own) == of.totals[row]
+        by_age = own[np.argsort(-((of.taken - 1 - own) % of.sightings_max), kind="stable")]
+        assert of.rank(by_age).tolist() == list(range(len(own)))
+    two = of.shown_by(held["account"][[0, -1]].astype(np.int64))
+    assert set(held["account"][two].tolist()) == set(held["account"][[0, -1]].tolist())
+
+
+def test_places_are_those_of_the_newest():
+    of = busy()
+    assert of.sightings["ts"][of.places(of.taken - 3)].tolist() == [T0 + 2900 + i for i in (57, 58, 59)]
+    assert len(of.places(0)) == SMALL.sightings_max
+
+
 # --- Accounts ---
 
 
