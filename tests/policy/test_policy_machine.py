@@ -112,6 +112,7 @@ class PolicyMachine(RuleBasedStateMachine):
         if not hasattr(self, "policy"):
             return
         assert len(self.policy) <= ON.max_decisions
+        assert 0.0 <= self.policy.budgets(0)["solo"].spent <= ON.min_budget
         for account, last in self.last.items():
             held = self.policy.check(account, self.ts)
             if last.action == "allow" or last.expires_at <= self.ts:
