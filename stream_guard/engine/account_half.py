@@ -38,7 +38,7 @@ from stream_guard.policy import Alerts, Assessment, Policy, Spending
 from stream_guard.signals import BY_NAME
 from stream_guard.sketch import FINGERPRINTS, hashes
 
-STEP_EVENTS, STEP_S = 512, 60.0
+STEP_EVENTS, STEP_S = 512, 150.0
 LIVE_S = 15.0
 """Seconds after which an open step closes when time goes on without requests."""
 DUE_FIRST, DUE_GROWTH = 8, 1.4

@@ -50,7 +50,7 @@ class PolicySettings(Settings):
     """Ask the account's owner to verify identity or payment before it goes on."""
     suspend: Step = Step(enter=0.99, leave=0.8)
     """Stop the account. Only members of a campaign, or those an analyst called malicious."""
-    limit_rpm: Annotated[float, Field(gt=0.0, le=1e6)] = 2.0
+    limit_rpm: Annotated[float, Field(gt=0.0, le=1e6)] = 0.2
     """Requests a minute that a throttled account keeps."""
     campaign_limit_rpm: Annotated[float, Field(gt=0.0, le=1e6)] = 0.01
     """Requests a minute that a throttled member of a campaign keeps (0.01: one in a hundred minutes)."""

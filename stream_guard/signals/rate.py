@@ -11,6 +11,9 @@ UNKNOWN_MAIL, ONE_OF_TWO = 0.1, 0.7
 """How unvouched an account is whose organisation is declared and whose mail domain is not known, and one that has only one
 of the two: anybody can write an organisation's name into a form."""
 
+SMALL_PLANS = (1, 2)
+"""`tier` of an account on a free plan and on the smallest that is paid for."""
+
 
 def _flatness(rows: Rows) -> NDArray[np.float64]:
     """Entropy of the hours of the day in which requests came, as a share of the largest possible."""
@@ -33,10 +36,14 @@ def _age(rows: Rows) -> NDArray[np.float64]:
 
 
 def _unvouched(rows: Rows) -> NDArray[np.float64]:
-    """Return how little anybody vouches for an account: an organisation, a mail domain of its own, both, neither."""
+    """Return how little anybody vouches for an account: an organisation, a mail domain of its own, both, neither.
+
+    On the smallest plans both count as one: a name and a domain cost next to nothing, a firm's plan does not.
+    """
     org, mail = rows["org"] != 0, rows["mail"] != 0
     own = mail & ((rows["flags"] & PUBLIC_MAIL) == 0)
-    return np.select([org & own, org & ~mail, org | own], [0.0, UNKNOWN_MAIL, ONE_OF_TWO], 1.0)
+    small = np.isin(rows["tier"], SMALL_PLANS)
+    return np.select([org & own & ~small, org & ~mail, org | own], [0.0, UNKNOWN_MAIL, ONE_OF_TWO], 1.0)
 
 
 def _peak_for_plan(rows: Rows) -> NDArray[np.float64]:
