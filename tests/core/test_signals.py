@@ -64,7 +64,7 @@ def told(share, phrase, count=40):
 
 ADDRESSES = [Client(ip=f"10.0.{i}.{i * 7}") for i in range(40)]
 AGENTS = [Client(user_agent=f"program/{i}") for i in range(40)]
-OWN = {"org_id": "school", "account": facts(300.0, email_domain="school.example")}
+OWN = {"org_id": "school", "account": facts(300.0, email_domain="school.example", tier="team")}
 LONG_TALK = [f"{prose('the same thing', 12)} {prose(i, 60)}" for i in range(30)]
 
 CASES = {

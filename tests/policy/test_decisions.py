@@ -56,7 +56,7 @@ class Says:
 
 
 def brief(decision: Decision | None) -> str | None:
-    """`throttle 2 c1`: the action, its limit, its campaign."""
+    """`throttle 0.2 c1`: the action, its limit, its campaign."""
     if decision is None:
         return None
     limit = "" if decision.limit_rpm is None else f" {decision.limit_rpm:g}"
@@ -78,17 +78,17 @@ def run(policy, steps):
 STORIES = {
     "nothing is decided about the usual": [At(0, 0.0), At(1, 0.49)],
     "a risk is watched, once": [At(0, 0.5, then="watch"), At(1, 0.5), At(2, 0.6)],
-    "a higher risk throttles": [At(0, 0.5, then="watch"), At(1, 0.8, then="throttle 2"), At(2, 0.9)],
-    "straight to the throttle": [At(0, 0.95, then="throttle 2")],
-    "between leave and enter an account stays where it is": [At(0, 0.8, then="throttle 2"), At(2, 0.55), At(2.9, 0.79)],
+    "a higher risk throttles": [At(0, 0.5, then="watch"), At(1, 0.8, then="throttle 0.2"), At(2, 0.9)],
+    "straight to the throttle": [At(0, 0.95, then="throttle 0.2")],
+    "between leave and enter an account stays where it is": [At(0, 0.8, then="throttle 0.2"), At(2, 0.55), At(2.9, 0.79)],
     "to come back up takes the threshold of entering": [
-        At(0, 0.8, then="throttle 2"),
+        At(0, 0.8, then="throttle 0.2"),
         At(5, 0.1, then="watch"),
         At(5.5, 0.79),
-        At(6, 0.8, then="throttle 2"),
+        At(6, 0.8, then="throttle 0.2"),
     ],
     "a risk that is not seen again fades by half in six hours": [
-        At(0, 0.8, then="throttle 2"),
+        At(0, 0.8, then="throttle 0.2"),
         At(3, 0.0),  # 0.57
         At(4.5, 0.0, then="watch"),  # 0.48
         At(8, 0.0),  # 0.32
@@ -96,31 +96,31 @@ STORIES = {
         At(10, 0.0),
     ],
     "a campaign that accused of nothing withdraws nothing": [
-        At(0, 0.9, then="throttle 2"),
+        At(0, 0.9, then="throttle 0.2"),
         At(0.1, 0.9, ("c1", 0.1)),
         At(0.2, 0.1),
     ],
-    "a step up needs no patience": [At(0, 0.5, then="watch"), At(0.001, 0.8, then="throttle 2")],
+    "a step up needs no patience": [At(0, 0.5, then="watch"), At(0.001, 0.8, then="throttle 0.2")],
     "renewed when less than half is left and the risk persists": [
-        At(0, 0.9, then="throttle 2"),
+        At(0, 0.9, then="throttle 0.2"),
         At(2.9, 0.9),
-        At(3.1, 0.9, then="throttle 2"),
+        At(3.1, 0.9, then="throttle 0.2"),
         At(6, 0.9),
-        At(6.2, 0.9, then="throttle 2"),
+        At(6.2, 0.9, then="throttle 0.2"),
     ],
-    "renewed by less than it takes to enter": [At(0, 0.8, then="throttle 2"), At(3.1, 0.6, then="throttle 2")],
-    "what has expired begins anew": [At(0, 0.8, then="throttle 2"), At(6, 0.79, then="watch")],
+    "renewed by less than it takes to enter": [At(0, 0.8, then="throttle 0.2"), At(3.1, 0.6, then="throttle 0.2")],
+    "what has expired begins anew": [At(0, 0.8, then="throttle 0.2"), At(6, 0.79, then="watch")],
     "a campaign throttles harder": [At(0, 0.1, ("c1", 0.7), then="throttle 0.01 c1")],
     "a campaign's risk below that is watched": [At(0, 0.1, ("c1", 0.69), then="watch c1")],
     "a risk without a campaign does not count as one": [At(0, 0.1, None)],
-    "from solo to campaign": [At(0, 0.9, then="throttle 2"), At(0.1, 0.9, ("c1", 0.9), then="throttle 0.01 c1")],
+    "from solo to campaign": [At(0, 0.9, then="throttle 0.2"), At(0.1, 0.9, ("c1", 0.9), then="throttle 0.01 c1")],
     "who leaves a campaign is free at once": [
         At(0, 0.1, ("c1", 0.9), then="throttle 0.01 c1"),
         At(0.1, 0.1, then="allow c1"),
     ],
     "who leaves a campaign and is bad alone is throttled alone": [
         At(0, 0.9, ("c1", 0.9), then="throttle 0.01 c1"),
-        At(0.1, 0.9, then="throttle 2"),
+        At(0.1, 0.9, then="throttle 0.2"),
     ],
     "campaigns that merge do not make news": [
         At(0, 0.1, ("c1", 0.9), then="throttle 0.01 c1"),
@@ -134,7 +134,7 @@ STORIES = {
     "the allowlist wins": [At(0, 1.0, ("c1", 1.0), account="vip"), At(1, 1.0, ("c1", 1.0), org="partner")],
     "the allowlist wins over an analyst": [Says(0, "malicious", account="vip"), At(1, 1.0, account="vip")],
     "an account whose organisation is allowlisted later is let go": [
-        At(0, 1.0, then="throttle 2"),
+        At(0, 1.0, then="throttle 0.2"),
         At(0.1, 1.0, org="partner", then="allow"),
         At(0.2, 1.0, org="partner"),
     ],
@@ -194,12 +194,12 @@ def test_no_step_down_within_the_period_however_fast_the_risk_falls():
         Policy(SETTINGS.model_copy(update={"half_life_s": 1.0})),
         [
             At(0, 0.51, then="watch"),
-            At(0.5, 0.9, then="throttle 2"),
+            At(0.5, 0.9, then="throttle 0.2"),
             At(1.4, 0.0),
             At(1.5, 0.4, then="watch"),
             At(2.4, 0.0),
             At(2.5, 0.0, then="allow"),
-            At(2.6, 0.9, then="throttle 2"),
+            At(2.6, 0.9, then="throttle 0.2"),
         ],
     )
 
@@ -222,7 +222,7 @@ def test_steps_beyond_throttle_when_they_are_on(solo, campaign, then):
 @pytest.mark.parametrize("campaign", [None, ("c1", 1.0)])
 def test_nothing_beyond_throttle_by_default(campaign):
     policy = Policy(PolicySettings())
-    run(policy, [At(0, 1.0, campaign, then=f"throttle {0.01 if campaign else 2}{' c1' if campaign else ''}")])
+    run(policy, [At(0, 1.0, campaign, then=f"throttle {0.01 if campaign else 0.2}{' c1' if campaign else ''}")])
 
 
 def decide(policy, ts, solo, account="a", known=0, reasons=()):

@@ -42,7 +42,7 @@ def test_figures_in_the_text_are_the_defaults():
         assert getattr(DEFAULTS, name) == float(said.replace(",", ""))
     assert (DEFAULTS.half_life_s, DEFAULTS.period_s) == (6 * 3600, 3600)
     assert DEFAULTS.budget_s == 7 * 86_400
-    assert (DEFAULTS.limit_rpm, DEFAULTS.campaign_limit_rpm) == (2.0, 0.01)
+    assert (DEFAULTS.limit_rpm, DEFAULTS.campaign_limit_rpm) == (0.2, 0.01)
     assert (DEFAULTS.benign_s, DEFAULTS.malicious_s) == (30 * 86_400, 7 * 86_400)
 
 
