@@ -101,8 +101,9 @@ class Sharing:
                     self.changes[name]["payment_id"] = voucher
                 if mine:
                     self.programs[name] = program
-        for group in some(0.10, 2, 5):  # families, friends, small shops
-            (block,) = self._blocks(1)
+        carriers = self._blocks(4)
+        for group in some(0.12, 2, 5):  # families, friends, small shops; half of them behind a carrier with others
+            block = carriers[int(rng.integers(4))] if rng.random() < 0.5 else self._blocks(1)[0]
             card = f"pay_family{rng.integers(1 << 30)}"
             for name in group:
                 self.networks[name] = [block]
@@ -162,15 +163,11 @@ def looks(stream: Path, *, dressed: bool = True) -> dict[str, NDArray[Any]]:
         stars = judge.candidates(seen)
         if not stars:
             continue
-        measured = judge.measure(look, seen, stars)
-        sizes = np.array([len(who) for who in stars], float)
-        unions = [
-            u for u in judge.gather(seen, stars, judge.scores(measured, sizes), SUSPECT) if len(u) >= judge.STAR_MIN
-        ]
-        wider = judge.gather(seen, stars, np.zeros(len(stars)), 0.0)  # as if all were suspects
-        unions += [u for u in wider if len(u) >= judge.STAR_MIN]
-        groups = [*stars, *unions]
-        features = judge.measure(look, seen, groups)
+        every = judge.Sets.of(stars)
+        guilty = judge.scores(judge.measure(look, seen, every), every.sizes) >= SUSPECT
+        gathered = [*judge.gather(seen, every, guilty), *judge.gather(seen, every, np.ones(len(stars), np.bool_))]
+        groups = [*stars, *(who for who in gathered if len(who) >= judge.STAR_MIN)]  # the second as if all were suspects
+        features = judge.measure(look, seen, judge.Sets.of(groups))
         for g, who in enumerate(groups):
             truth = [labels[window.names[a]]["label"] for a in who.tolist()]
             kinds = [labels[window.names[a]]["kind"] for a in who.tolist()]
