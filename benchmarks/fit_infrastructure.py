@@ -52,69 +52,79 @@ class Sharing:
     """
 
     def __init__(self, kinds: dict[str, str], begin: float, seed: int) -> None:
-        self.rng = rng = np.random.default_rng([seed, 77])
+        self.rng = np.random.default_rng([seed, 77])
+        self.begin = begin
         self.networks: dict[str, list[str]] = {}
         self.changes: dict[str, dict[str, Any]] = {}
         self.programs: dict[str, tuple[str, str, int | None]] = {}
-        names = sorted(kinds)
-        people = [n for n in names if kinds[n] in PEOPLE]
-        rng.shuffle(people)
-        take = iter(people)
+        self._people = sorted(name for name, kind in kinds.items() if kind in PEOPLE)
+        self.rng.shuffle(self._people)
+        self._count = len(self._people)
+        self._networks()
+        self._workshops()
+        self._cards()
+        clouds = self._blocks(4)
+        for name in sorted(kinds):  # functions in a cloud leave it by the cloud's addresses
+            if kinds[name] in MACHINES and self.rng.random() < 0.4:
+                self.networks[name] = [clouds[int(self.rng.integers(4))], clouds[int(self.rng.integers(4))]]
 
-        def some(share: float, low: int, high: int) -> Iterator[list[str]]:
-            """Groups of people, until so large a share of them is in one."""
-            left = int(share * len(people))
-            while left > 0:
-                group = [n for _, n in zip(range(int(rng.integers(low, high + 1))), take, strict=False)]
-                if not group:
-                    return
-                left -= len(group)
-                yield group
+    def _some(self, share: float, low: int, high: int) -> Iterator[list[str]]:
+        """Take people in groups, until so large a share of them is in one."""
+        left = int(share * self._count)
+        while left > 0 and self._people:
+            size = int(self.rng.integers(low, high + 1))
+            group, self._people = self._people[:size], self._people[size:]
+            left -= len(group)
+            yield group
 
-        for group in some(0.30, 10, 80):  # carriers put thousands behind few addresses
+    def _networks(self) -> None:
+        rng = self.rng
+        for group in self._some(0.30, 10, 80):  # carriers put thousands behind few addresses
             blocks = self._blocks(int(rng.integers(1, 4)))
             for name in group:
                 self.networks[name] = [blocks[int(rng.integers(len(blocks)))]]
-        for group in some(0.08, 10, 40):  # a proxy provider's customers rotate over its exits
+        for group in self._some(0.08, 10, 40):  # a proxy provider's customers rotate over its exits
             blocks = self._blocks(int(rng.integers(3, 9)))
             for name in group:
                 self.networks[name] = [blocks[int(i)] for i in rng.integers(len(blocks), size=4)]
-        for group in some(0.08, 5, 30):  # co-working, dormitories, offices without a contract
+        for group in self._some(0.08, 5, 30):  # co-working, dormitories, offices without a contract
             (block,) = self._blocks(1)
             for name in group:
                 self.networks[name] = [block]
-        for group in some(
-            0.10, 8, 50
-        ):  # workshops: one room, one day of registration, one notebook, sometimes a voucher
+
+    def _workshops(self) -> None:
+        """One room, one day of registration, often one notebook, sometimes a voucher."""
+        rng = self.rng
+        for group in self._some(0.10, 8, 50):
             (block,) = self._blocks(1)
-            day, voucher = begin - rng.uniform(0.1, 5.0) * DAY, f"pay_voucher{rng.integers(1 << 30)}"
+            day, voucher = self.begin - rng.uniform(0.1, 5.0) * DAY, f"pay_voucher{rng.integers(1 << 30)}"
             program = (
                 f"workshop-{rng.integers(99)}/1.0",
                 f"t13d{rng.integers(1 << 30)}",
                 int(rng.choice([1024, 4096])),
             )
-            mine, paid = rng.random() < 0.6, rng.random() < 0.3
+            one_notebook, paid = rng.random() < 0.6, rng.random() < 0.3
             for name in group:
                 self.networks[name] = [block]
                 self.changes[name] = {"created_at": round(day + rng.uniform(0, 0.3) * DAY), "tier": "free"}
                 if paid:
                     self.changes[name]["payment_id"] = voucher
-                if mine:
+                if one_notebook:
                     self.programs[name] = program
-        for group in some(0.10, 2, 5):  # families, friends, small shops
-            (block,) = self._blocks(1)
+
+    def _cards(self) -> None:
+        """Families, friends and small shops, half of them behind a carrier with others; and resellers' cards."""
+        rng, carriers = self.rng, self._blocks(4)
+        for group in self._some(0.12, 2, 5):
+            block = carriers[int(rng.integers(4))] if rng.random() < 0.5 else self._blocks(1)[0]
             card = f"pay_family{rng.integers(1 << 30)}"
             for name in group:
                 self.networks[name] = [block]
                 self.changes[name] = {"payment_id": card}
-        for group in some(0.06, 10, 40):  # a reseller's card
+        for group in self._some(0.06, 10, 40):
             card = f"pay_reseller{rng.integers(1 << 30)}"
             for name in group:
                 self.changes[name] = {"payment_id": card}
-        clouds = self._blocks(4)
-        for name in names:  # functions in a cloud leave it by the cloud's addresses
-            if kinds[name] in MACHINES and rng.random() < 0.4:
-                self.networks[name] = [clouds[int(rng.integers(4))], clouds[int(rng.integers(4))]]
 
     def _blocks(self, count: int) -> list[str]:
         return [f"{a}.{b}.{c}." for a, b, c in self.rng.integers(1, 255, size=(count, 3)).tolist()]
@@ -162,15 +172,14 @@ def looks(stream: Path, *, dressed: bool = True) -> dict[str, NDArray[Any]]:
         stars = judge.candidates(seen)
         if not stars:
             continue
-        measured = judge.measure(look, seen, stars)
-        sizes = np.array([len(who) for who in stars], float)
-        unions = [
-            u for u in judge.gather(seen, stars, judge.scores(measured, sizes), SUSPECT) if len(u) >= judge.STAR_MIN
-        ]
-        wider = judge.gather(seen, stars, np.zeros(len(stars)), 0.0)  # as if all were suspects
-        unions += [u for u in wider if len(u) >= judge.STAR_MIN]
-        groups = [*stars, *unions]
-        features = judge.measure(look, seen, groups)
+        every = judge.Sets.of(stars)
+        guilty = judge.scores(judge.measure(look, seen, every), every.sizes) >= SUSPECT
+        gathered = [*judge.gather(seen, every, guilty), *judge.gather(seen, every, np.ones(len(stars), np.bool_))]
+        groups = [
+            *stars,
+            *(who for who in gathered if len(who) >= judge.STAR_MIN),
+        ]  # the second as if all were suspects
+        features = judge.measure(look, seen, judge.Sets.of(groups))
         for g, who in enumerate(groups):
             truth = [labels[window.names[a]]["label"] for a in who.tolist()]
             kinds = [labels[window.names[a]]["kind"] for a in who.tolist()]

@@ -35,8 +35,10 @@ spread of the surprise of words and of pairs; shares of the bytes; distinct word
 of the first and second person (Biber 1988: written and personal language differ most in these)."""
 WEIGHTED = 5
 """The first features are means over words. Their distance from the usual is told in standard errors: a long query says more."""
-FRESH = np.array([1, 0.5, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0.5, -0.5])
+FRESH = {"words": 1, "words_new": 0.5, "pairs": 1, "pairs_new": 1, "words_spread": 0.5, "glue": 0.7, "person": -0.7}
 """The direction of texts from elsewhere, before whitening."""
+TYPOGRAPHY = ("digits", "capitals", "punctuation")
+"""Features whose tails do not count: every service has its tables and its shouting."""
 
 UNIT = 32
 """Parts of one standard deviation that a standing is told in; it ends at just under four."""
@@ -71,6 +73,7 @@ _FNV_OFFSET, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _LOGS = np.log(np.arange(1 << 16) + 0.5).astype(np.float32)
 _TOP_COUNT = np.uint16(0xFFFF)
+_CUTS = np.array([round(cut * UNIT) for cut in CUTS])
 
 
 @njit(cache=True, nogil=True)
@@ -314,23 +317,34 @@ class Sums(NamedTuple):
     @classmethod
     def of(cls, standings: NDArray[np.int8], batch: NDArray[np.int64], batches: int) -> "Sums":
         """Sum standings by the batch that each is in; those that are not known count for nothing."""
-        known = standings[:, 0] != UNKNOWN
-        x, of = standings[known], batch[known]
-        total = np.zeros((batches, len(FEATURES)), np.int64)
-        np.add.at(total, of, x.astype(np.int64))
-        beyond = np.zeros((batches, 2, len(CUTS), len(FEATURES)), np.int64)
-        np.add.at(beyond, of, _beyond(x).astype(np.int64))
-        return cls(np.bincount(of, minlength=batches), total, beyond)
+        sums = cls(
+            np.zeros(batches, np.int64),
+            np.zeros((batches, len(FEATURES)), np.int64),
+            np.zeros((batches, 2, len(CUTS), len(FEATURES)), np.int64),
+        )
+        _sum(standings, batch, _CUTS, *sums)
+        return sums
 
     def merged(self, other: "Sums") -> "Sums":
         """Return the sums over both."""
         return Sums(self.queries + other.queries, self.total + other.total, self.beyond + other.beyond)
 
 
-def _beyond(standings: NDArray[np.int8]) -> NDArray[np.bool_]:
-    cuts = np.array(CUTS)[None, :, None] * UNIT
-    x = standings[:, None, :]
-    return np.stack([x >= cuts, x <= -cuts], axis=1)
+@njit(cache=True, nogil=True)
+def _sum(standings, batch, cuts, queries, total, beyond):  # type: ignore[no-untyped-def]
+    """Fill the arrays of `Sums`."""
+    for i in range(len(standings)):
+        if standings[i, 0] == UNKNOWN:
+            continue
+        b = batch[i]
+        queries[b] += 1
+        for j in range(standings.shape[1]):
+            x = np.int64(standings[i, j])
+            total[b, j] += x
+            side = 0 if x > 0 else 1
+            for k in range(len(cuts)):
+                if abs(x) >= cuts[k]:
+                    beyond[b, side, k, j] += 1
 
 
 class Normal:
@@ -343,49 +357,45 @@ class Normal:
     """
 
     PARTS = ("shift", "tails", "fresh")
-    DRAWS = 60
+    USUAL, SPREAD = (-0.3, 1.95, 0.0), (1.0, 0.28, 1.0)
+    """Of the parts of batches of normal queries, whatever their size."""
 
     def __init__(self, standings: NDArray[np.int8]) -> None:
-        self._standings = standings[standings[:, 0] != UNKNOWN]
-        z = self._standings / UNIT
-        many = z.shape[1]
+        z = standings[standings[:, 0] != UNKNOWN] / UNIT
+        self._count, many = z.shape
         self._mean = z.mean(axis=0)
         spread = np.cov(z.T)
         self._whiten = np.linalg.inv(np.linalg.cholesky(spread + 0.05 * np.eye(many)))
-        self._share = np.maximum(_beyond(self._standings).mean(axis=0), 1 / 2000)
-        direction = np.linalg.solve(spread + np.eye(many), FRESH)
+        one = Sums.of(standings, np.zeros(len(standings), np.int64), 1)
+        self._share = np.maximum(one.beyond[0] / len(z), 1 / 2000)
+        direction = np.linalg.solve(spread + np.eye(many), [FRESH.get(name, 0.0) for name in FEATURES])
         self._fresh = direction / math.sqrt(direction @ spread @ direction)
 
     def parts(self, sums: Sums) -> NDArray[np.float64]:
         """Return how far each batch is from the usual, by part [batches, PARTS]; 0 for an empty one."""
-        n = np.maximum(sums.queries, 1)[:, None]
-        away = sums.total / UNIT / n - self._mean
+        n = np.maximum(sums.queries, 1).astype(float)
+        weight = n / (1 + n / self._count)  # what is normal is known from so many queries only
+        away = sums.total / UNIT / n[:, None] - self._mean
         many = away.shape[1]
-        square = (n * (away @ self._whiten.T) ** 2).sum(axis=1)
+        square = weight * ((away @ self._whiten.T) ** 2).sum(axis=1)
         spread = 2 / (9 * many)
         shift = ((square / many) ** (1 / 3) - (1 - spread)) / math.sqrt(spread)
-        deviance = _deviance(sums.beyond, n[..., None, None], self._share).max(axis=2).reshape(len(away), -1)
-        tails = np.cbrt(np.sort(deviance, axis=1)[:, -TOP:].sum(axis=1))  # as a sum of squares becomes normal
-        fresh = away @ self._fresh * np.sqrt(n[:, 0])
+        counted = [j for j, name in enumerate(FEATURES) if name not in TYPOGRAPHY]
+        found = sums.beyond[..., counted] / n[:, None, None, None]
+        deviance = (weight[:, None, None, None] * _divergence(found, self._share[..., counted])).max(axis=2)
+        tails = np.cbrt(np.sort(deviance.reshape(len(n), -1), axis=1)[:, -TOP:].sum(axis=1))  # as above
+        fresh = away @ self._fresh * np.sqrt(weight)
         return np.where(sums.queries[:, None] > 0, np.stack([shift, tails, fresh], axis=1), 0.0)
 
     def score(self, sums: Sums) -> NDArray[np.float64]:
-        """Return one number a batch, higher = farther from the usual; all batches are of about the same size.
-
-        The parts are scaled as those of batches of that size drawn from the normal queries.
-        """
-        size = max(1, int(np.median(sums.queries)))
-        drawn = np.random.default_rng(size).integers(0, len(self._standings), (self.DRAWS, size))
-        batch = np.repeat(np.arange(self.DRAWS), size)
-        usual = self.parts(Sums.of(self._standings[drawn.ravel()], batch, self.DRAWS))
-        z = (self.parts(sums) - np.median(usual, axis=0)) / usual.std(axis=0)
+        """Return one number a batch, of any size: the farther from the usual, the higher."""
+        z = (self.parts(sums) - self.USUAL) / self.SPREAD
         return np.asarray((np.maximum(z, 0) ** 2).sum(axis=1))
 
 
-def _deviance(hits: NDArray[np.int64], count: NDArray[np.int64], share: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return by how much so many hits are too many: log likelihood ratio of a binomial, 0 where there are too few."""
-    found = hits / count
+def _divergence(found: NDArray[np.float64], share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how unlikely a share is where another is usual (Kullback and Leibler), 0 where it is no higher."""
     with np.errstate(divide="ignore", invalid="ignore"):
         much = np.where(found > 0, found * np.log(found / share), 0.0)
         less = np.where(found < 1, (1 - found) * np.log((1 - found) / (1 - share)), 0.0)
-    return np.where(found > share, count * (much + less), 0.0)
+    return np.where(found > share, much + less, 0.0)

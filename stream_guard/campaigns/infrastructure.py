@@ -8,7 +8,7 @@ candidate, candidates that share accounts are gathered, and the whole is judged 
 and how they behave. The weights are a judge's own, fitted without any text (`benchmarks/fit_infrastructure.py`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,18 +28,21 @@ STAR_MIN = 3
 """Accounts around one thing that make a candidate."""
 COMMON = 0.25
 """Share of all accounts from which a thing is common: a carrier's network, a prepaid card. It joins nobody."""
-STARS_MAX = 4_096
-"""Candidates that are judged in a pass; of more, those with the rarest things."""
-STAR_MAX = 4_096
+STAR_MAX = 512
 """Accounts of one candidate that are judged, a fair sample of more."""
-OVERLAP = 0.4
-"""Share of a candidate's accounts in a gathered one from which it joins it."""
+CANDIDATES_MAX = 100_000
+"""Accounts of all candidates of a pass together; of more, those around the rarest things are looked at."""
+TOGETHER, OVERLAP = 2, 0.4
+"""Accounts that two guilty candidates have in common, or share of the smaller one's, from which they are parts of one."""
+NEIGHBOURS = 4
+"""How many of the candidates that an account is in are compared with each."""
 BELONGS = 0.4
 """Share of the median of what members have in common that a member has at least: one network shared with a campaign that
 shares cards and programs as well makes nobody a member."""
-BITS_MAX = 10.0
+BITS_MAX = 7.0
 WEEK = 7.0
 HOURS_MIN = 3
+_NONE = np.zeros(0, np.int64)
 SHRINK = 4.0
 CLIP = 3.0
 
@@ -78,27 +81,30 @@ WEIGHTS, CENTRE, SCALE = np.array(list(PRIORS.values())).T
 
 
 class Things(NamedTuple):
-    """What each account in the window shows: sorted by kind, value, account; each once."""
+    """What the accounts of a window show: each thing is a value of a kind. (Account, thing) once, sorted either way."""
 
-    kind: NDArray[np.int64]
-    value: NDArray[np.int64]
-    account: NDArray[np.int64]
-    starts: NDArray[np.int64]  # where each thing's accounts begin, and the end
-    bits: NDArray[np.float64]  # surprise at sharing it, by thing
-    accounts: int  # all that are in the window
+    kind: NDArray[np.int64]  # by thing
+    bits: NDArray[np.float64]  # by thing: surprise at sharing it
+    starts: NDArray[np.int64]  # by thing: where its accounts begin in `accounts`, and the end
+    accounts: NDArray[np.int64]
+    own_starts: NDArray[np.int64]  # by account: where its things begin in `own`, and the end
+    own: NDArray[np.int64]
+    request_starts: NDArray[np.int64]  # by account: where its requests begin in `requests`, and the end
+    requests: NDArray[np.int64]
+    evenness: NDArray[np.float64]  # by account; NaN where it is too early to say
+    population: int  # accounts that are in the window
 
 
 def things(look: Look) -> Things:
     """Collect what the accounts of a window show. What an account does not say is not in it."""
     held, facts = look.held, look.window.facts
-    rows = np.unique(held["account"]).astype(np.int64)
+    rows = np.flatnonzero(look.totals)
     account = held["account"].astype(np.int64)
-    program = held["agent"].astype(np.int64)
     mail = np.where(facts["public_mail"][rows] != 0, 0, facts["mail"][rows])
     columns = [
         (PAYMENT, facts["payment"][rows].astype(np.int64), rows),
         (NETWORK, held["ip"].astype(np.int64) >> 8, account),
-        (PROGRAM, program, account),
+        (PROGRAM, held["agent"].astype(np.int64), account),
         (MAIL, mail.astype(np.int64), rows),
     ]
     parts = []
@@ -106,75 +112,20 @@ def things(look: Look) -> Things:
         known = value != 0
         packed = np.unique(value[known] << 32 | who[known])  # accounts are rows, below 2^32
         parts.append((np.full(len(packed), kind), packed >> 32, packed & 0xFFFFFFFF))
-    kinds, values, who = (np.concatenate(column) for column in zip(*parts, strict=True))
-    starts = np.flatnonzero(np.r_[kinds[:1] >= 0, (kinds[1:] != kinds[:-1]) | (values[1:] != values[:-1]), True])
-    shown = np.diff(starts)
-    bits = np.clip(np.log2(np.maximum(len(rows), 1) / np.maximum(shown, 1)), 0.0, BITS_MAX)
-    return Things(kinds, values, who, starts, bits, len(rows))
-
-
-def candidates(seen: Things) -> list[NDArray[np.int64]]:
-    """Return the accounts around each rare thing that several show, those around the rarest first."""
-    shown = np.diff(seen.starts)
-    joins = np.isin(seen.kind[seen.starts[:-1]], JOINING)
-    most = max(COMMON * seen.accounts, 8.0)
-    star = np.flatnonzero(joins & (shown >= STAR_MIN) & (shown <= most))
-    star = star[np.argsort(-seen.bits[star], kind="stable")][:STARS_MAX]
-    found = []
-    for s in star.tolist():
-        who = seen.account[seen.starts[s] : seen.starts[s + 1]]
-        found.append(who[:: len(who) // STAR_MAX + 1])
-    return found
-
-
-def in_common(seen: Things, who: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return by kind [len(who), KINDS] the bits of the rarest thing that each of `who` (sorted) shares with another."""
-    place = np.searchsorted(who, seen.account)
-    inside = np.flatnonzero(who[np.minimum(place, len(who) - 1)] == seen.account)
-    thing = np.searchsorted(seen.starts, inside, side="right") - 1
-    _, inverse, n = np.unique(thing, return_inverse=True, return_counts=True)
-    shared = n[inverse] > 1
-    inside, thing = inside[shared], thing[shared]
-    bits = np.zeros((len(who), len(KINDS)))
-    np.maximum.at(bits, (place[inside], seen.kind[inside]), seen.bits[thing])
-    return bits
-
-
-def measure(look: Look, seen: Things, groups: list[NDArray[np.int64]]) -> NDArray[np.float64]:
-    """Return the features [len(groups), len(FEATURES)] of sets of accounts, sorted; NaN where nothing is known."""
-    pairs = _requests(look, groups)
-    behaviour = dict(
-        zip(
-            judge.FEATURES,
-            judge.measure(look, pairs, np.ones(len(groups), np.int64), len(groups)).features.T,
-            strict=True,
-        )
-    )
-    facts, out = look.window.facts, np.full((len(groups), len(FEATURES)), np.nan)
-    even = _evenness(look)
-    for g, who in enumerate(groups):
-        bits = in_common(seen, who)
-        made = np.sort(facts["created_at"][who])
-        made = made[made > 0] / DAY
-        week = (np.searchsorted(made, made + WEEK, side="right") - np.arange(len(made))).max() if len(made) else np.nan
-        own = {
-            "bits": bits.sum(axis=1).mean(),
-            "cards": (bits[:, PAYMENT] > 0).mean() * np.log2(1.0 + _shared_cards(facts["payment"][who])),
-            "same_week": week / max(len(made), 1),
-            "evenness": float(np.nanmean(even[who])) if np.isfinite(even[who]).any() else np.nan,
-        }
-        out[g] = [own.get(name, behaviour[name][g] if name in behaviour else np.nan) for name in FEATURES]
-    return out
-
-
-def _shared_cards(payment: NDArray[np.uint32]) -> int:
-    """Count the means of payment that more than one of these accounts uses."""
-    _, n = np.unique(payment[payment != 0], return_counts=True)
-    return int((n > 1).sum())
+    kinds, values, accounts = (np.concatenate(column) for column in zip(*parts, strict=True))
+    first = np.r_[kinds[:1] >= 0, (kinds[1:] != kinds[:-1]) | (values[1:] != values[:-1])]
+    starts = np.flatnonzero(np.r_[first, True])
+    by_account = np.argsort(accounts, kind="stable")
+    bits = np.clip(np.log2(max(len(rows), 1) / np.maximum(np.diff(starts), 1)), 0.0, BITS_MAX)
+    requests = np.argsort(account, kind="stable")
+    everyone = np.arange(len(look.totals) + 1)
+    return Things(
+        kinds[starts[:-1]], bits, starts, accounts, np.searchsorted(accounts[by_account], everyone), (np.cumsum(first) - 1)[by_account],
+        np.searchsorted(account[requests], everyone), requests, _evenness(look), len(rows),
+    )  # fmt: skip
 
 
 def _evenness(look: Look) -> NDArray[np.float64]:
-    """Return by account how evenly its requests come; NaN where it is too early to say."""
     account, hour = look.held["account"].astype(np.int64), look.held["ts"].astype(np.int64) // 3600
     shown = np.unique(account << 32 | hour)
     who, hour = shown >> 32, shown & 0xFFFFFFFF
@@ -187,16 +138,100 @@ def _evenness(look: Look) -> NDArray[np.float64]:
     return np.where(known, active / np.maximum(chance, 1.0), np.nan)
 
 
-def _requests(look: Look, groups: list[NDArray[np.int64]]) -> Pairs:
-    """Return all requests of the accounts of each group."""
-    order = np.argsort(look.held["account"], kind="stable")
-    account = look.held["account"][order].astype(np.int64)
-    who = np.concatenate([np.zeros(0, np.int64), *groups])
-    begin, end = np.searchsorted(account, who), np.searchsorted(account, who, side="right")
-    n = end - begin
-    places = np.arange(n.sum()) + np.repeat(begin - np.r_[0, np.cumsum(n)[:-1]], n)
-    group = np.repeat(np.arange(len(groups)), [len(w) for w in groups])
-    return Pairs(np.repeat(group, n), np.repeat(who, n), order[places])
+def candidates(seen: Things) -> list[NDArray[np.int64]]:
+    """Return the accounts around each rare thing that several show, the rarest and then the most first."""
+    shown = np.diff(seen.starts)
+    most = max(COMMON * seen.population, 8.0)
+    star = np.flatnonzero(np.isin(seen.kind, JOINING) & (shown >= STAR_MIN) & (shown <= most))
+    star = star[np.lexsort((-shown[star], -seen.bits[star]))]
+    star = star[np.cumsum(np.minimum(shown[star], STAR_MAX)) <= CANDIDATES_MAX]
+    return [
+        seen.accounts[begin : begin + n : n // STAR_MAX + 1]
+        for begin, n in zip(seen.starts[star].tolist(), shown[star].tolist(), strict=True)
+    ]
+
+
+class Sets(NamedTuple):
+    """Sets of accounts, one after the other."""
+
+    number: int
+    group: NDArray[np.int64]  # of each member
+    who: NDArray[np.int64]  # each member, sorted within its group
+
+    @classmethod
+    def of(cls, groups: Sequence[NDArray[np.int64]]) -> "Sets":
+        """Put sets together."""
+        sizes = [len(who) for who in groups]
+        return cls(len(groups), np.repeat(np.arange(len(groups)), sizes), np.concatenate([_NONE, *groups]))
+
+    @property
+    def sizes(self) -> NDArray[np.float64]:
+        """How many accounts each has."""
+        return np.bincount(self.group, minlength=self.number).astype(float)
+
+
+def in_common(seen: Things, sets: Sets) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return what members share with another member of their set.
+
+    By member and kind [members, KINDS], the bits of the rarest such thing; and by set, how many means of payment are shared.
+    """
+    place, at = _expand(seen.own_starts, sets.who)
+    thing = seen.own[at]
+    key = sets.group[place] * len(seen.kind) + thing
+    keys, inverse, shown = np.unique(key, return_inverse=True, return_counts=True)
+    shared = shown[inverse] > 1
+    bits = np.zeros((len(sets.who), len(KINDS)))
+    np.maximum.at(bits, (place[shared], seen.kind[thing[shared]]), seen.bits[thing[shared]])
+    group, thing = np.divmod(keys[shown > 1], max(1, len(seen.kind)))
+    return bits, np.bincount(group[seen.kind[thing] == PAYMENT], minlength=sets.number)
+
+
+def _expand(starts: NDArray[np.int64], who: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return all places of each of `who` in what `starts` indexes: (place in `who`, place there)."""
+    begin, n = starts[who], starts[who + 1] - starts[who]
+    return np.repeat(np.arange(len(who)), n), np.arange(n.sum()) + np.repeat(begin - np.r_[0, np.cumsum(n)[:-1]], n)
+
+
+def measure(look: Look, seen: Things, sets: Sets) -> NDArray[np.float64]:
+    """Return the features [sets, len(FEATURES)]; NaN where nothing is known."""
+    pairs, n = requests(seen, sets), np.maximum(sets.sizes, 1.0)
+    behaviour = judge.measure(look, pairs, np.ones(sets.number, np.int64), sets.number).features
+    columns = dict(zip(judge.FEATURES, behaviour.T, strict=True))
+    bits, cards = in_common(seen, sets)
+    payers = np.bincount(sets.group, bits[:, PAYMENT] > 0, sets.number) / n
+    columns |= {
+        "bits": np.bincount(sets.group, bits.sum(axis=1), sets.number) / n,
+        "cards": payers * np.log2(1.0 + cards),
+        "same_week": _same_week(look.window.facts["created_at"][sets.who] / DAY, sets),
+        "evenness": _mean(seen.evenness[sets.who], sets),
+    }
+    return np.stack([columns[name] for name in FEATURES], axis=1)
+
+
+def _same_week(made: NDArray[np.float64], sets: Sets) -> NDArray[np.float64]:
+    """Return the share of each set that was made within the fullest week; NaN where no day is known."""
+    known = made > 0
+    group, made = sets.group[known], made[known]
+    ages = 1e6  # days: sets apart in one sorted line
+    line = np.sort(group * ages + made)
+    within = np.searchsorted(line, line + WEEK, side="right") - np.arange(len(line))
+    most = np.zeros(sets.number)
+    np.maximum.at(most, (line // ages).astype(np.int64), within)
+    n = np.bincount(group, minlength=sets.number)
+    return np.where(n > 0, most / np.maximum(n, 1), np.nan)
+
+
+def _mean(values: NDArray[np.float64], sets: Sets) -> NDArray[np.float64]:
+    """Mean over the members of whom it is known; NaN where it is of none."""
+    known = np.isfinite(values)
+    n = np.bincount(sets.group[known], minlength=sets.number)
+    return np.where(n > 0, np.bincount(sets.group[known], values[known], sets.number) / np.maximum(n, 1), np.nan)
+
+
+def requests(seen: Things, sets: Sets) -> Pairs:
+    """Return all requests of the accounts of each set."""
+    place, at = _expand(seen.request_starts, sets.who)
+    return Pairs(sets.group[place], sets.who[place], seen.requests[at])
 
 
 def scores(features: NDArray[np.float64], accounts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -210,25 +245,35 @@ def scaled(features: NDArray[np.float64], accounts: NDArray[np.float64]) -> NDAr
     return np.asarray(x * (accounts / (accounts + SHRINK))[:, None])
 
 
-def gather(
-    seen: Things, stars: list[NDArray[np.int64]], score: NDArray[np.float64], suspect: float
-) -> list[NDArray[np.int64]]:
-    """Put the suspicious candidates that share accounts together, the worst first, and cut them to those who belong."""
-    gathered: list[set[int]] = []
-    for s in np.argsort(-score, kind="stable").tolist():
-        if score[s] < suspect:
-            break
-        who = set(stars[s].tolist())
-        best = max(gathered, key=lambda known: len(known & who), default=None)
-        if best is not None and len(best & who) >= OVERLAP * len(who):
-            best |= who
-        else:
-            gathered.append(who)
-    found = []
-    for group in gathered:
-        members = np.array(sorted(group))
-        bits = in_common(seen, members).sum(axis=1)
-        found.append(members[bits >= BELONGS * np.median(bits)])
+def gather(seen: Things, stars: Sets, guilty: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
+    """Put the guilty candidates that share accounts together, and cut each whole to those who belong."""
+    mine = guilty[stars.group]
+    star, who = stars.group[mine], stars.who[mine]
+    order = np.lexsort((star, who))
+    star, who = star[order], who[order]
+    sizes, root = stars.sizes, list(range(stars.number))
+
+    def find(s: int) -> int:
+        while root[s] != s:
+            root[s] = root[root[s]]
+            s = root[s]
+        return s
+
+    # Candidates that an account is in, each with the one before it: enough of the pairs to connect what belongs together.
+    for step in range(1, NEIGHBOURS + 1):
+        same = np.flatnonzero(who[step:] == who[:-step])
+        pair, both = np.unique(star[same] << 32 | star[same + step], return_counts=True)
+        first, second = pair >> 32, pair & 0xFFFFFFFF
+        joined = (both >= TOGETHER) | (both >= OVERLAP * np.minimum(sizes[first], sizes[second]))
+        for one, other in zip(first[joined].tolist(), second[joined].tolist(), strict=True):
+            root[find(one)] = find(other)
+    whole = np.array([find(s) for s in range(stars.number)])
+    packed = np.unique(whole[star] << 32 | who)
+    members, found = packed & 0xFFFFFFFF, []
+    for part in np.split(members, np.flatnonzero(np.diff(packed >> 32)) + 1):
+        if len(part):
+            common = in_common(seen, Sets.of([part]))[0].sum(axis=1)
+            found.append(part[common >= BELONGS * np.median(common)])
     return found
 
 
@@ -243,23 +288,23 @@ def clusters(
     if not len(look.held):
         return []
     seen = things(look)
-    stars = [who for who in candidates(seen) if not is_customer(window, who)]
-    if not stars:
+    stars = Sets.of([who for who in candidates(seen) if not is_customer(window, who)])
+    if not stars.number:
         return []
-    score = scores(measure(look, seen, stars), np.array([len(who) for who in stars], float))
-    found = [who for who in gather(seen, stars, score, settings.suspect) if len(who) >= settings.accounts_min]
-    found = [who for who in found if not is_customer(window, who)]
-    if not found:
+    guilty = scores(measure(look, seen, stars), stars.sizes) >= settings.suspect
+    whole = [who for who in gather(seen, stars, guilty) if len(who) >= settings.accounts_min]
+    found = Sets.of([who for who in whole if not is_customer(window, who)])
+    if not found.number:
         return []
-    pairs = _requests(look, found)
-    score = scores(measure(look, seen, found), np.array([len(who) for who in found], float))
+    score = scores(measure(look, seen, found), found.sizes)
+    pairs = requests(seen, found)
     out = []
     for g in np.flatnonzero(score >= settings.convict).tolist():
-        who, ones, none = found[g], np.ones(len(found[g])), np.zeros(0, np.uint32)
+        who = found.who[found.group == g]
         out.append(
             Cluster(
-                none, who, ones, look.totals[who].astype(np.int64), float(score[g]), judge.CENTRE, judge.USUAL,
-                pairs.sighting[pairs.cluster == g], np.zeros(len(who), np.bool_), "infrastructure",
+                np.zeros(0, np.uint32), who, np.ones(len(who)), look.totals[who].astype(np.int64), float(score[g]), judge.CENTRE,
+                judge.USUAL, pairs.sighting[pairs.cluster == g], np.zeros(len(who), np.bool_), "infrastructure",
             )
         )  # fmt: skip
     return sorted(out, key=lambda cluster: -cluster.score)

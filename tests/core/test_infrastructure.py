@@ -132,7 +132,7 @@ def test_whoever_shares_one_exit_with_a_pool_is_no_member():
 
 def test_what_everybody_shares_joins_nobody():
     seen = infrastructure.things(Look.over(window(population(), settings=SETTINGS)))
-    programs = seen.kind[seen.starts[:-1]] == infrastructure.PROGRAM
+    programs = seen.kind == infrastructure.PROGRAM
 
     assert seen.bits[programs].max() < 1.5
     assert infrastructure.candidates(seen) == []
@@ -141,7 +141,7 @@ def test_what_everybody_shares_joins_nobody():
 def test_the_rarer_the_more_it_says():
     def bits(size):
         seen = infrastructure.things(Look.over(window(population(), pool(size, ip=EXITS[0]), settings=SETTINGS)))
-        return seen.bits[(seen.kind[seen.starts[:-1]] == infrastructure.NETWORK)].min()
+        return seen.bits[seen.kind == infrastructure.NETWORK].min()
 
     assert bits(5) > bits(12) > bits(40)
 
