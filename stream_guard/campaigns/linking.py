@@ -86,17 +86,16 @@ class Linker:
         self.now = judge.Ordinary(scene.ordinary, float((scene.accounts >= judge.USUAL_FROM).sum()))
         return self._found(scene, live, twins, taught)
 
-    def is_news(self, window: Window, live: list[Live], since: int, taught: Taught | None = None) -> bool:
-        """Say whether the sightings from number `since` on begin a campaign that is not known: worth a look at all of them.
+    def begun(self, window: Window, live: list[Live], since: int, taught: Taught | None = None) -> list[Cluster]:
+        """Return the campaigns among the groups that the sightings from number `since` on show.
 
-        Only the groups that those sightings show are judged, and only if they have grown since they were judged last.
+        Only groups that have grown since they were judged last are judged: it costs what those have, not what the window
+        has. Of a campaign that is not known, other groups may be found by a look at everything.
         """
         carried, taught = groups.form_fresh(window, since), taught or Taught()
         if not len(carried.group):
-            return False
-        found = self._found(self._judged(window, carried, taught.weights, self.now.features), live, None, taught)
-        known = _members(live)
-        return any(2 * np.isin(cluster.members, known).sum() < len(cluster.members) for cluster in found)
+            return []
+        return self._found(self._judged(window, carried, taught.weights, self.now.features), live, None, taught)
 
     def joining(
         self, window: Window, live: list[Live], since: int, taught: Taught | None = None
@@ -125,7 +124,7 @@ class Linker:
             mine = measured.cluster == k
             who, n = np.unique(pairs.account[pairs.cluster == k], return_counts=True)
             coverage = n / np.maximum(window.totals[who], 1)
-            kept = (coverage >= COVERAGE_MIN * np.median(campaign.shares())) & (own[mine] >= self.settings.suspect)
+            kept = (coverage >= COVERAGE_MIN * np.median(campaign.shares())) & (own[mine] >= UNLIKE)
             if kept.any():
                 cluster = Cluster(
                     np.zeros(0, np.uint32), who[kept], coverage[kept], n[kept], campaign.score, judge.USUAL, self.now.features,
@@ -378,7 +377,7 @@ class Linker:
 
 def _members(live: list[Live]) -> NDArray[np.int64]:
     """Return the rows of the members of these campaigns."""
-    return np.fromiter((row for campaign in live for row in campaign.members), np.int64)
+    return np.concatenate([np.zeros(0, np.int64), *(campaign.rows() for campaign in live)])
 
 
 def campaign_id(first_seen: float, accounts: list[str]) -> str:

@@ -74,6 +74,10 @@ class Live:
     apart: int = 0
     apart_ts: float = 0.0
 
+    def rows(self) -> NDArray[np.int64]:
+        """Return the rows of the members."""
+        return np.fromiter(self.members, np.int64, len(self.members))
+
     def shares(self) -> NDArray[np.float64]:
         """Return how much each member carries the campaign."""
         return np.fromiter((of.share for of in self.members.values()), np.float64, len(self.members))

@@ -112,20 +112,26 @@ class Registry:
         """Forget accounts that the window has forgotten; none of them is a member."""
         self.words.forget(rows)
 
-    def is_news(self, window: Window, since: int) -> bool:
-        """Say whether the sightings from number `since` on begin a campaign that is not known."""
-        return self.linker.is_news(window, self.live, since, self.words.taught)
+    def glance(self, window: Window, since: int, ts: float) -> tuple[list[Campaign], bool]:
+        """Link who begins to carry a known campaign with the sightings from number `since` on.
 
-    def join(self, window: Window, since: int, ts: float) -> list[Campaign]:
-        """Link who begins to carry a known campaign with the sightings from number `since` on; returns what has changed."""
+        Returns what has changed, and whether a campaign has begun that is not known: then all of the window is worth a look.
+        """
         narrow = [
             c for c in self.live if self.views[c.campaign_id].campaign.shape == "narrow"
-        ]  # others have their own rules
+        ]  # others: rules of their own
+        joining = self.linker.joining(window, narrow, since, self.words.taught)
+        begun = [
+            (self._known(cluster, self.live), cluster)
+            for cluster in self.linker.begun(window, self.live, since, self.words.taught)
+        ]
+        joining += [(mine[0], cluster) for mine, cluster in begun if len(mine) == 1]
         changes = []
-        for campaign, cluster in self.linker.joining(window, narrow, since, self.words.taught):
+        for campaign, cluster in joining:
             added = self._join(campaign, cluster, window, ts, known=True)
-            changes.append(self._write(campaign, added, (), window, ts, None, None))
-        return changes
+            if added:
+                changes.append(self._write(campaign, added, (), window, ts, None, None))
+        return changes, any(not mine for mine, _ in begun)
 
     def update(self, window: Window, joins: ReasoningJoin, twins: Twins, ts: float) -> list[Campaign]:
         """Look at the whole window and the exact joins; returns what has changed."""
@@ -180,7 +186,7 @@ class Registry:
 
     def rows(self) -> NDArray[np.int64]:
         """Return the rows of all accounts that are in a campaign."""
-        return np.fromiter((m for campaign in self.live for m in campaign.members), np.int64)
+        return np.concatenate([np.zeros(0, np.int64), *(campaign.rows() for campaign in self.live)])
 
     def _forget_ended(self) -> None:
         if len(self.views) > VIEWS_MAX:
@@ -373,9 +379,9 @@ class Registry:
         evidence: tuple[Evidence, ...] | None, clusters: list[Cluster] | None,
     ) -> Campaign:  # fmt: skip
         before = self.views.get(campaign.campaign_id)
-        names, rows = window.names, np.fromiter(campaign.members, np.int64, len(campaign.members))
+        names, rows = window.names, campaign.rows()
         requests = window.facts["requests"][rows].astype(float)
-        carried = float(requests @ np.array([of.share for of in campaign.members.values()])) if len(rows) else 0.0
+        carried = float(requests @ campaign.shares()) if len(rows) else 0.0
         shape: Shape = before.campaign.shape if before else "narrow"
         if any(cluster.shape == "relay" for cluster in clusters or ()):
             shape = "relay"
@@ -399,7 +405,12 @@ class Registry:
         growth = before.growth if before else ()
         if not growth or growth[-1][1] != len(rows):
             growth = (*growth, (ts, len(rows)))[-GROWTH_MAX:]
-        members = tuple(campaign.member(m, names[m]) for m in campaign.members)
+        if (
+            before and clusters is None and len(before.members) + len(added) == len(rows)
+        ):  # between looks some join, no more
+            members = before.members + record.members
+        else:
+            members = tuple(campaign.member(m, names[m]) for m in campaign.members)
         self.views[campaign.campaign_id] = CampaignView(record, tuple(m.account_id for m in members), growth, members)
         return record
 
@@ -411,14 +422,13 @@ class Registry:
         live = next((c for c in self.live if c.campaign_id == campaign.campaign_id), None)
         if live is None or not campaign.accounts:
             return {}
-        rows = np.fromiter(live.members, np.int64, len(live.members))
-        coverage = np.array([of.share for of in live.members.values()])
-        honest = np.round(chances(window.facts[rows], coverage, live.score), 6)
-        chance = {
-            row: max(of, BYSTANDER) if member.doubtful else of
-            for (row, member), of in zip(live.members.items(), honest.tolist(), strict=True)
-        }
-        added = sorted((chance[window.rows[account]], account) for account in campaign.accounts)
+        rows = live.rows()
+        honest = np.round(chances(window.facts[rows], live.shares(), live.score), 6)
+        at = np.flatnonzero(np.isin(rows, [window.rows[account] for account in campaign.accounts]))
+        added = sorted(
+            (max(of, BYSTANDER) if live.members[row].doubtful else of, window.names[row])
+            for row, of in zip(rows[at].tolist(), honest[at].tolist(), strict=True)
+        )
         most = min(campaign.risk, BYSTANDER_RISK)
         return {account: (most if of >= BYSTANDER else campaign.risk, of) for of, account in added}
 

@@ -80,8 +80,9 @@ class PopulationHalf:
                 self._look(out)
             elif self._unseen >= linking.glance_sightings:
                 since, self._unseen = self._window.taken - self._unseen, 0
-                self._tell(self._registry.join(self._window, since, self._time.now), out)
-                if self._registry.is_news(self._window, since):
+                changes, begun = self._registry.glance(self._window, since, self._time.now)
+                self._tell(changes, out)
+                if begun:
                     self._look(out)
         return out
 

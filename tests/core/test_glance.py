@@ -12,7 +12,15 @@ from stream_guard.campaigns.twins import Twins
 GANG = [f"g{i}" for i in range(12)]
 PRINTS = list(range(101, 121))
 NEW = {"created_at": T0 - 2 * DAY, "tier": 1, "entitlement": 1e6, "tokens_day": 5e5, "mail": 5, "public_mail": 1}
-OLD = {"created_at": T0 - 900 * DAY, "tier": 4, "entitlement": 1e8, "tokens_day": 1e3, "org": 3, "mail": 77, "public_mail": 0}
+OLD = {
+    "created_at": T0 - 900 * DAY,
+    "tier": 4,
+    "entitlement": 1e8,
+    "tokens_day": 1e3,
+    "org": 3,
+    "mail": 77,
+    "public_mail": 0,
+}
 
 
 def newcomers(*names, prints, facts):
@@ -36,7 +44,7 @@ def test_a_campaign_that_begins_is_worth_a_look(case):
     of = window(crowd())
     since = of.taken
     of.take(news)
-    assert Linker(SMALL).is_news(of, [], since) == expected
+    assert Registry(SMALL).glance(of, since, T0 + 5) == ([], expected)
     assert bool(Linker(SMALL).clusters(of, [])) == expected
 
 
@@ -52,7 +60,7 @@ def test_what_is_known_is_no_news():
     of, registry = known()
     since = of.taken
     of.take(gang(GANG, PRINTS, ts=T0 + 50))
-    assert not registry.is_news(of, since)
+    assert registry.glance(of, since, T0 + 55) == ([], False)
 
 
 JOINS = {  # who comes: who is linked
@@ -71,12 +79,19 @@ def test_who_begins_to_carry_a_campaign_is_linked_and_watched(case):
     of, registry = known()
     since = of.taken
     of.take(news)
-    changes = registry.join(of, since, T0 + 10)
-    assert {account for change in changes for account in change.accounts} == who
-    (campaign,) = registry.live
-    assert {of.names[m] for m in campaign.members} == {*GANG, *who}
-    assert all(campaign.members[of.rows[name]].doubtful for name in who)
-    assert registry.join(of, since, T0 + 11) == []
+    joining = registry.linker.joining(of, registry.live, since)
+    assert {of.names[m] for _, cluster in joining for m in cluster.members} == who
+    assert all(cluster.doubtful.all() for _, cluster in joining)
+
+
+def test_who_joins_is_told_once():
+    of, registry = known()
+    since = of.taken
+    of.take(newcomers("a", prints=PRINTS[:12], facts=NEW))
+    (record, *_), begun = registry.glance(of, since, T0 + 10)
+    assert (record.accounts, record.size, begun) == (("a",), 13, False)
+    assert sorted(registry.views[record.campaign_id].accounts) == sorted([*GANG, "a"])
+    assert registry.glance(of, since, T0 + 11) == ([], False)
 
 
 def test_who_mostly_asks_something_else_is_not_linked():
@@ -84,5 +99,15 @@ def test_who_mostly_asks_something_else_is_not_linked():
     of.take(report(*[("busy", [5000 + i], {"ts": T0 + i}) for i in range(9)], facts={"busy": NEW}, ts=T0 + 8))
     since = of.taken
     of.take(newcomers("busy", prints=PRINTS, facts=NEW))
-    assert registry.join(of, since, T0 + 10) == []
+    assert registry.glance(of, since, T0 + 10) == ([], False)
 
+
+def test_one_more_text_of_a_known_campaign_is_taken_up():
+    of, registry = known()
+    since, other = of.taken, list(range(201, 221))
+    of.take(gang([*GANG[:6], "n1", "n2", "n3"], other, ts=T0 + 50))
+    changes, news = registry.glance(of, since, T0 + 60)
+    assert not news
+    assert {account for change in changes for account in change.accounts} == {"n1", "n2", "n3"}
+    (campaign,) = registry.live
+    assert set(other) <= set(campaign.prints.tolist())
