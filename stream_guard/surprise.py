@@ -47,7 +47,8 @@ CUTS = (1.881, 2.326, 2.748)
 """Standings beyond which 3, 1 and 0.3 in a hundred normal queries lie."""
 TOP = 6
 """Tails that count, the farthest ones."""
-WORD_SLOTS, PAIR_SLOTS = 1 << 17, 1 << 20
+PAIR_BITS = 20
+WORD_SLOTS, PAIR_SLOTS = 1 << 17, 1 << PAIR_BITS
 """Counters of texts by hash of a word, of a pair: 2.3 MB together, of a fixed size."""
 TEXTS_MAX = 1 << 14
 """Texts after which all counts are halved: what is not said any more is forgotten."""
@@ -144,7 +145,7 @@ def _measure(text, starts, ends, teach, word_texts, pair_texts, logs, style, see
                 if shown <= own:
                     words_new += 1
             if count > 1:
-                slot = np.int64(mix(before * _STEP + word) & np.uint64(PAIR_SLOTS - 1))
+                slot = np.int64(((before * _STEP) ^ word) * _STEP >> np.uint64(64 - PAIR_BITS))
                 bit = np.uint64(1) << np.uint64(slot & 63)
                 mark = (slot & (_MARKS - 1)) >> 6
                 if not known_pairs[mark] & bit:
@@ -205,7 +206,9 @@ def _rank(raw, centre, ranked, scores, standings):  # type: ignore[no-untyped-de
             x = raw[i, j]
             if j < WEIGHTED:
                 x = (x - centre[j]) * raw[i, -1]
-            below, above = np.searchsorted(ranked[j], x), np.searchsorted(ranked[j], x, side="right")
+            below = above = np.searchsorted(ranked[j], x)
+            if below < len(ranked[j]) and ranked[j, below] == x:
+                above = np.searchsorted(ranked[j], x, side="right")
             standings[i, j] = scores[below + above]
 
 
