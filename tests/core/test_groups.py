@@ -127,7 +127,10 @@ NEWS = {  # what comes after a look: the groups that are worth another one
     "others": ([("other1", [31, 32])], set()),
     "less than the group is to grow by": ([("gang0", [1, 2, 3, 4])], set()),
     "as much as it is to grow by": ([("gang0", [1, 2, 3, 4])] * 3, {(4, frozenset(GANG))}),
-    "the class grows": ([(f"new{i}", [11, 12, 13]) for i in range(3)], {(3, frozenset([*CLASS, "new0", "new1", "new2"]))}),
+    "the class grows": (
+        [(f"new{i}", [11, 12, 13]) for i in range(3)],
+        {(3, frozenset([*CLASS, "new0", "new1", "new2"]))},
+    ),
 }
 
 
@@ -148,5 +151,7 @@ def test_who_carries_known_templates_is_found_among_some_sightings():
     of = crowds()
     prints, whose = np.array([1, 2, 3, 4, 11, 12, 13], np.uint32), np.array([0] * 4 + [1] * 3, np.int32)
     gang = carrying(of, prints, whose, of.shown_by(np.array([of.rows["gang0"], of.rows["class3"]])))
-    assert [(g, of.names[a]) for g, a in zip(gang.group, gang.account, strict=True)] == [(0, "gang0")] * 2 + [(1, "class3")]
+    assert [(g, of.names[a]) for g, a in zip(gang.group, gang.account, strict=True)] == [(0, "gang0")] * 2 + [
+        (1, "class3")
+    ]
     assert len(carrying(of, prints, whose, of.places(of.taken)).group) == 0

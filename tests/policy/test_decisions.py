@@ -80,7 +80,11 @@ STORIES = {
     "a risk is watched, once": [At(0, 0.5, then="watch"), At(1, 0.5), At(2, 0.6)],
     "a higher risk throttles": [At(0, 0.5, then="watch"), At(1, 0.8, then="throttle 0.2"), At(2, 0.9)],
     "straight to the throttle": [At(0, 0.95, then="throttle 0.2")],
-    "between leave and enter an account stays where it is": [At(0, 0.8, then="throttle 0.2"), At(2, 0.55), At(2.9, 0.79)],
+    "between leave and enter an account stays where it is": [
+        At(0, 0.8, then="throttle 0.2"),
+        At(2, 0.55),
+        At(2.9, 0.79),
+    ],
     "to come back up takes the threshold of entering": [
         At(0, 0.8, then="throttle 0.2"),
         At(5, 0.1, then="watch"),
