@@ -22,7 +22,7 @@ from stream_guard.campaigns.cluster import Cluster
 from stream_guard.campaigns.live import Live
 from stream_guard.campaigns.report import REFUSED
 from stream_guard.campaigns.twins import ALIKE
-from stream_guard.campaigns.window import Window
+from stream_guard.campaigns.window import Window, distinct
 from stream_guard.codecs import moment
 from stream_guard.events import Evidence, Release
 
@@ -75,7 +75,7 @@ class Around:
     @cached_property
     def others(self) -> Rows:
         """Rows of accounts with a sighting that are in no campaign."""
-        seen = np.unique(self.account)
+        seen = np.flatnonzero(self.window.totals[: len(self.member)])
         return seen[~self.member[seen]]
 
     @cached_property
@@ -600,7 +600,7 @@ def _probe_set(case: Case) -> list[Evidence]:
     known = prompt != 0
     account = case.around.account[case.carrying][known]
     prompts, place = np.unique(prompt[known], return_inverse=True)
-    pairs = np.unique(place.astype(np.int64) << 32 | account)
+    pairs = distinct(place.astype(np.int64) << 32 | account)
     often = np.bincount(pairs >> 32, minlength=len(prompts)) >= SENDERS_MIN
     share = float(often[place].mean()) if len(place) else 0.0
     if often.sum() < SET_MIN or share < SET_SHARE:

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from stream_guard.campaigns.window import KMV, PATIENCE_MAX, Window, chain_of, find, spread
+from stream_guard.campaigns.window import KMV, PATIENCE_MAX, Window, chain_of, distinct, find, spread
 from stream_guard.sketch import FINGERPRINTS
 
 OVERLAP = 0.55
@@ -234,7 +234,7 @@ def form_fresh(window: Window, since: int, accounts_min: int = ACCOUNTS_MIN) -> 
     out = np.empty(2 * FINGERPRINTS * (window.taken - since), np.int64)
     columns = window.sightings["prints"], window.sightings["system"], window.system_prints
     n = _due(since, window.taken, *columns, promoted.keys, promoted.kmv, promoted.patience, accounts_min, out)
-    due = np.unique(out[:n])
+    due = distinct(out[:n])
     slots, of, sizes = _grouped(window, due)
     alone = np.setdiff1d(due, slots, assume_unique=True)
     rest(window, alone, spread(promoted.kmv[alone]))

@@ -18,7 +18,7 @@ from stream_guard.campaigns import judge
 from stream_guard.campaigns.cluster import Cluster
 from stream_guard.campaigns.judge import DAY, Look, Pairs
 from stream_guard.campaigns.settings import LinkSettings
-from stream_guard.campaigns.window import Window
+from stream_guard.campaigns.window import Window, distinct
 
 KINDS = ("payment", "network", "program", "mail")
 PAYMENT, NETWORK, PROGRAM, MAIL = range(len(KINDS))
@@ -110,7 +110,7 @@ def things(look: Look) -> Things:
     parts = []
     for kind, value, who in columns:
         known = value != 0
-        packed = np.unique(value[known] << 32 | who[known])  # accounts are rows, below 2^32
+        packed = distinct(value[known] << 32 | who[known])  # accounts are rows, below 2^32
         parts.append((np.full(len(packed), kind), packed >> 32, packed & 0xFFFFFFFF))
     kinds, values, accounts = (np.concatenate(column) for column in zip(*parts, strict=True))
     first = np.r_[kinds[:1] >= 0, (kinds[1:] != kinds[:-1]) | (values[1:] != values[:-1])]
@@ -127,7 +127,7 @@ def things(look: Look) -> Things:
 
 def _evenness(look: Look) -> NDArray[np.float64]:
     account, hour = look.held["account"].astype(np.int64), look.held["ts"].astype(np.int64) // 3600
-    shown = np.unique(account << 32 | hour)
+    shown = distinct(account << 32 | hour)
     who, hour = shown >> 32, shown & 0xFFFFFFFF
     active = np.bincount(who, minlength=len(look.totals))
     first = np.full(len(look.totals), 1 << 32)
@@ -268,7 +268,7 @@ def gather(seen: Things, stars: Sets, guilty: NDArray[np.bool_]) -> list[NDArray
         for one, other in zip(first[joined].tolist(), second[joined].tolist(), strict=True):
             root[find(one)] = find(other)
     whole = np.array([find(s) for s in range(stars.number)])
-    packed = np.unique(whole[star] << 32 | who)
+    packed = distinct(whole[star] << 32 | who)
     members, found = packed & 0xFFFFFFFF, []
     for part in np.split(members, np.flatnonzero(np.diff(packed >> 32)) + 1):
         if len(part):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_guard.campaigns.report import INTERACTIVE, REFUSED, SINGLE_TURN, TIERS
-from stream_guard.campaigns.window import Window
+from stream_guard.campaigns.window import Window, distinct
 
 SHRINK = 5.0
 CLIP = 4.0
@@ -149,7 +149,7 @@ def _distinct(of: NDArray[np.int64], values: NDArray[np.int64]) -> NDArray[np.in
     """Return `of` once for each distinct value that comes with it."""
     width = int(values.max()) + 1 if len(values) else 1
     if (int(of.max()) + 1 if len(of) else 1) * width < 1 << 63:
-        return np.unique(of * width + values) // width
+        return distinct(of * width + values) // width
     order = np.lexsort((values, of))
     o, v = of[order], values[order]
     return o[np.r_[True, (o[1:] != o[:-1]) | (v[1:] != v[:-1])]]

@@ -20,7 +20,7 @@ from stream_guard.campaigns.live import Live
 from stream_guard.campaigns.settings import LinkSettings
 from stream_guard.campaigns.teaching import KNOWN, Taught
 from stream_guard.campaigns.twins import Twins
-from stream_guard.campaigns.window import Window
+from stream_guard.campaigns.window import Window, distinct
 
 JOINS = 0.4
 """Share of a group's accounts in a worse cluster from which it joins that cluster."""
@@ -157,7 +157,7 @@ class Linker:
 
     def _carriers(self, scene: Scene, honest: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Return the accounts most of whose requests carry templates that are known to be honest."""
-        carrying = np.unique(scene.carried.sighting[honest[scene.carried.group]])
+        carrying = distinct(scene.carried.sighting[honest[scene.carried.group]])
         account = scene.look.held["account"][carrying].astype(np.int64)
         n = np.bincount(account, minlength=len(scene.look.totals))
         return np.flatnonzero(n > KNOWN * scene.look.totals)
@@ -320,7 +320,7 @@ class Linker:
         look, weights = scene.look, scene.weights
         widest = max(scene.accounts[g] for g in part)
         part = [g for g in part if scene.accounts[g] >= CORE * widest]
-        sightings = np.unique(
+        sightings = distinct(
             np.concatenate([scene.carried.sighting[scene.starts[g] : scene.starts[g + 1]] for g in part])
         )
         if not len(sightings):  # of a group that is known from a campaign, and that none in the window carries

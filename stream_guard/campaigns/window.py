@@ -240,6 +240,12 @@ def _link_systems(rows, keys, systems, system_prints, system_older):  # type: ig
                     _link_system(slot, fingerprint, row, systems, system_prints, system_older)
 
 
+def distinct(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the distinct of some integers, in order: as `numpy.unique`, which hashes (since NumPy 2.3) and takes seven to forty times as long."""
+    values = np.sort(values)
+    return values[np.r_[values[:1] == values[:1], values[1:] != values[:-1]]]
+
+
 def spread(kmv: NDArray[np.uint32]) -> NDArray[np.float64]:
     """Return how many accounts show each fingerprint, of samples [..., KMV]: exact below `KMV`, else an estimate."""
     shown = np.count_nonzero(kmv != _EMPTY, axis=-1)
