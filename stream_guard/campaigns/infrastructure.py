@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_guard.campaigns import judge
+from stream_guard.campaigns.bystanders import VOUCHED_MAX
 from stream_guard.campaigns.cluster import Cluster
 from stream_guard.campaigns.judge import DAY, Look, Pairs
 from stream_guard.campaigns.settings import LinkSettings
@@ -277,6 +278,12 @@ def gather(seen: Things, stars: Sets, guilty: NDArray[np.bool_]) -> list[NDArray
     return found
 
 
+def _without_vouched(window: Window, who: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Leave out whom somebody vouches for where few have anybody: sharing alone makes no member of a firm's account."""
+    vouched = judge.vouched(window.facts[who])
+    return who[~vouched] if vouched.mean() <= VOUCHED_MAX else who
+
+
 def clusters(
     window: Window, settings: LinkSettings, is_customer: Callable[[Window, NDArray[np.int64]], bool]
 ) -> list[Cluster]:
@@ -292,7 +299,8 @@ def clusters(
     if not stars.number:
         return []
     guilty = scores(measure(look, seen, stars), stars.sizes) >= settings.suspect
-    whole = [who for who in gather(seen, stars, guilty) if len(who) >= settings.accounts_min]
+    whole = [_without_vouched(window, who) for who in gather(seen, stars, guilty)]
+    whole = [who for who in whole if len(who) >= settings.accounts_min]
     found = Sets.of([who for who in whole if not is_customer(window, who)])
     if not found.number:
         return []

@@ -124,7 +124,7 @@ class Linker:
             mine = measured.cluster == k
             who, n = np.unique(pairs.account[pairs.cluster == k], return_counts=True)
             coverage = n / np.maximum(window.totals[who], 1)
-            kept = (coverage >= COVERAGE_MIN * np.median(campaign.shares())) & (own[mine] >= UNLIKE)
+            kept = (coverage >= COVERAGE_MIN * np.median(campaign.shares())) & (own[mine] >= self.settings.suspect)
             if kept.any():
                 cluster = Cluster(
                     np.zeros(0, np.uint32), who[kept], coverage[kept], n[kept], campaign.score, judge.USUAL, self.now.features,

@@ -117,21 +117,15 @@ class Registry:
 
         Returns what has changed, and whether a campaign has begun that is not known: then all of the window is worth a look.
         """
-        narrow = [
-            c for c in self.live if self.views[c.campaign_id].campaign.shape == "narrow"
-        ]  # others: rules of their own
-        joining = self.linker.joining(window, narrow, since, self.words.taught)
-        begun = [
-            (self._known(cluster, self.live), cluster)
-            for cluster in self.linker.begun(window, self.live, since, self.words.taught)
-        ]
-        joining += [(mine[0], cluster) for mine, cluster in begun if len(mine) == 1]
+        # Campaigns of another shape have rules of their own for who joins.
+        narrow = [c for c in self.live if self.views[c.campaign_id].campaign.shape == "narrow"]
         changes = []
-        for campaign, cluster in joining:
+        for campaign, cluster in self.linker.joining(window, narrow, since, self.words.taught):
             added = self._join(campaign, cluster, window, ts, known=True)
             if added:
                 changes.append(self._write(campaign, added, (), window, ts, None, None))
-        return changes, any(not mine for mine, _ in begun)
+        begun = self.linker.begun(window, self.live, since, self.words.taught)
+        return changes, any(not self._known(cluster, self.live) for cluster in begun)
 
     def update(self, window: Window, joins: ReasoningJoin, twins: Twins, ts: float) -> list[Campaign]:
         """Look at the whole window and the exact joins; returns what has changed."""
