@@ -17,6 +17,9 @@ from stream_guard.transports.sqlite import SqliteStore
 
 pytestmark = pytest.mark.anyio
 
+DEADLINE_S = 120
+"""How long a test waits for anything before it fails."""
+
 
 def settings(directory, **changes):
     return EmbeddedSettings(data_dir=str(directory), **changes)
@@ -35,7 +38,7 @@ async def running(service):
 
 
 async def until(condition):
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(DEADLINE_S):
         while not condition():
             await asyncio.sleep(0.001)
 
@@ -296,8 +299,12 @@ async def nothing():
 
 
 async def life(directory, payloads, fault=None):
-    """Send what is not in the journal yet until all is done or the process dies; returns what was acknowledged."""
-    service = EmbeddedService(CountingEngine(), settings(directory, snapshot_interval_s=1e-6, batch_events=70))
+    """Send what is not in the journal yet until all is done or the process dies; returns what was acknowledged.
+
+    Nothing goes by the clock: of each helping one append, three batches with a flush each, then a snapshot.
+    """
+    by_hand = {"snapshot_interval_s": 3600.0, "advance_interval_s": 3600.0}
+    service = EmbeddedService(CountingEngine(), settings(directory, batch_events=20, **by_hand))
     service._close = nothing  # see `abandoned`
     fault = inject(service, *fault) if fault else None
     acknowledged = service._journal.next_offset
@@ -310,7 +317,8 @@ async def life(directory, payloads, fault=None):
         while some := payloads[acknowledged : acknowledged + 50]:
             await service.accept(some)
             acknowledged += len(some)
-        await until(lambda: not service._pending)
+            await until(lambda: not service._pending)
+            await service._save()
         stop.set()
 
     sender = asyncio.create_task(send())
