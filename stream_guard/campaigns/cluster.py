@@ -1,6 +1,6 @@
 """A cluster: accounts that one look at the window has found to belong together."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,3 +24,15 @@ class Cluster:
     shape: str = "narrow"
     measured: NDArray[np.float64] = field(default_factory=lambda: judge.USUAL)  # not shrunk: what is told
     groups: int = 1  # of fingerprints that it was found by
+
+    def only(self, kept: NDArray[np.bool_]) -> "Cluster":
+        """Return the cluster with these members only."""
+        if kept.all():
+            return self
+        return replace(
+            self,
+            members=self.members[kept],
+            coverage=self.coverage[kept],
+            carried=self.carried[kept],
+            doubtful=self.doubtful[kept],
+        )

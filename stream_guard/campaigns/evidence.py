@@ -25,6 +25,7 @@ from stream_guard.campaigns.twins import ALIKE
 from stream_guard.campaigns.window import Window, distinct
 from stream_guard.codecs import moment
 from stream_guard.events import Evidence, Release
+from stream_guard.surprise import UNKNOWN, Normal, Sums
 
 EXAMPLES = 5
 TELLING = 0.05
@@ -92,6 +93,13 @@ class Around:
     def programs(self) -> NDArray[np.int64]:
         """(account, client program) of all sightings, each once."""
         return _pairs(self.account, self.held["agent"])
+
+    @cached_property
+    def normal(self) -> Normal | None:
+        """What sums over usual prompts are like here; None while there are too few."""
+        standings = self.held["standing"][self.foreign]
+        standings = standings[standings[:, 0] != UNKNOWN]
+        return Normal(standings[:: len(standings) // NORMAL_MAX + 1]) if len(standings) >= NORMAL_MIN else None
 
     def fact(self, name: str) -> NDArray[np.int64]:
         """(account, value) of a fact where it is known, of accounts that are held."""
@@ -577,6 +585,27 @@ def _habits(case: Case) -> list[Evidence]:
     return out
 
 
+NORMAL_MIN, NORMAL_MAX = 300, 4096
+"""Prompts of accounts in no campaign from which what is normal is known, and of which it is told at most."""
+SURPRISING = 25.0
+"""Squared standard deviations from the normal: a batch of normal prompts hardly ever lies beyond (docs/detection.md, windows)."""
+
+
+def _surprise(case: Case) -> list[Evidence]:
+    """Say how far its prompts, as one batch, lie from what this service is usually asked: a second opinion at any size."""
+    if case.around.normal is None:
+        return []
+    sums = Sums.of(case.around.held["standing"][case.carrying], np.zeros(len(case.carrying), np.int64), 1)
+    score = float(case.around.normal.score(sums)[0])
+    if score < SURPRISING:
+        return []
+    text = (
+        f"its prompts, {int(sums.queries[0])} taken together, lie {score**0.5:.0f} standard deviations from what this service is "
+        f"usually asked (a batch of usual prompts: below {SURPRISING**0.5:.0f})"
+    )
+    return [Evidence("surprise", text, len(case.rows), round(score**0.5, 4), SURPRISING**0.5)]
+
+
 def _elicitation(case: Case) -> list[Evidence]:
     """Count requests that ask for written-out reasoning."""
     around, at = case.around, case.carrying
@@ -665,7 +694,7 @@ def _pairs(accounts: NDArray[np.integer], values: NDArray[np.integer]) -> NDArra
 
 
 KINDS: tuple[Callable[[Case], list[Evidence]], ...] = (
-    _text, _reasoning, _succession, _pivot, _probing, _infrastructure, _synchrony, _levelled, _habits, _elicitation, _probe_set,
+    _text, _reasoning, _succession, _pivot, _probing, _infrastructure, _synchrony, _levelled, _habits, _surprise, _elicitation, _probe_set,
     _behaviour, _judgement,
 )  # fmt: skip
 """Every kind, in the order in which they are told."""

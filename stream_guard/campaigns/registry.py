@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_guard.campaigns import infrastructure, judge
-from stream_guard.campaigns.bystanders import BYSTANDER, BYSTANDER_RISK, chances
+from stream_guard.campaigns.bystanders import BYSTANDER, BYSTANDER_RISK, USUAL, chances, distances
 from stream_guard.campaigns.cluster import Cluster
 from stream_guard.campaigns.evidence import Around, Case, told
 from stream_guard.campaigns.linking import Linker, campaign_id
@@ -47,6 +47,12 @@ GONE_REQUESTS = 5.0
 APART_EVERY_S, APART_LOOKS, APART_OVERLAP = 21_600.0, 3, 0.05
 """How often it is asked whether a campaign is more than one; how many answers in a row split it; what share of accounts its
 parts may have in common."""
+BY_TEXT = ("narrow", "twin", "relay")
+"""Shapes of clusters whose members are to ask alike."""
+FAR_SURE, FAR_DOUBTFUL, FAR_LEAVE = 1.7, 1.3, 0.5
+"""How far apart from the others (`bystanders.distances`) somebody stands who is no member: of those of whom linking is sure 0.2 %
+of the members and half of the bystanders do, of the others 1.2 % and a third; how much farther one who is a member already."""
+_NONE = np.zeros(0, np.int64)
 RELEASES_MAX, BANS_MAX = 64, 100_000
 DAY = 86_400.0
 
@@ -120,7 +126,8 @@ class Registry:
         # Campaigns of another shape have rules of their own for who joins.
         narrow = [c for c in self.live if self.views[c.campaign_id].campaign.shape == "narrow"]
         changes = []
-        for campaign, cluster in self.linker.joining(window, narrow, since, self.words.taught):
+        for campaign, joining in self.linker.joining(window, narrow, since, self.words.taught):
+            cluster, _ = _alike(joining, campaign.rows(), window)
             added = self._join(campaign, cluster, window, ts, known=True)
             if added:
                 changes.append(self._write(campaign, added, (), window, ts, None, None))
@@ -134,13 +141,15 @@ class Registry:
         changes: list[Campaign] = []
         taken: dict[str, tuple[Live, list[Cluster]]] = {}
         news: dict[str, tuple[list[int], list[Live]]] = {}
+        strangers: dict[str, list[int]] = {}
         self.passes += 1
         alike = twins if self.passes % TWINS_EVERY == 0 else None
         by_text = self.linker.clusters(window, alive, alike, self.words.taught)
         by_infrastructure = infrastructure.clusters(window, self.settings, self.linker.one_customer)
         for cluster in [*self._joined(joins), *by_text, *by_infrastructure]:
-            cluster = _awake(cluster, window, idle_ts)  # noqa: PLW2901 - what is left of it
+            cluster = cluster.only(window.facts["last_ts"][cluster.members] >= idle_ts)  # noqa: PLW2901 - what is left of it
             mine = self._known(cluster, alive)
+            cluster, far = _alike(cluster, mine[0].rows() if mine else _NONE, window)  # noqa: PLW2901
             enough = JOINED_MIN if cluster.shape == "joined" else self.settings.accounts_min
             if len(cluster.members) < (1 if mine else enough):
                 continue
@@ -161,6 +170,7 @@ class Registry:
                 if cluster.shape in ("narrow", "twin"):  # the others have judges of their own
                     self.words.judged(campaign.campaign_id, cluster.features)
             taken[campaign.campaign_id][1].append(cluster)
+            strangers.setdefault(campaign.campaign_id, []).extend(far)
             news[campaign.campaign_id][0].extend(self._join(campaign, cluster, window, ts, known=bool(mine)))
         around = Around(window, self.rows(), ts, self._releases, self._bans, joins.crossings)
         for campaign, clusters in taken.values():
@@ -171,6 +181,9 @@ class Registry:
         changes += self._split(alive, window, ts)
         for campaign in alive:
             gone = self._gone(campaign, campaign.campaign_id in taken, window, ts)
+            if unlike := set(strangers.get(campaign.campaign_id, ())) & campaign.members.keys():
+                stay = {m for cluster in taken[campaign.campaign_id][1] for m in cluster.members.tolist()}
+                gone = sorted({*gone, *(unlike - stay)})
             if gone:
                 changes += self._leave(campaign, gone, window, ts)
         self.ended = [*self.ended, *(campaign for campaign in alive if not campaign.members)][-ENDED_MAX:]
@@ -417,8 +430,10 @@ class Registry:
         if live is None or not campaign.accounts:
             return {}
         rows = live.rows()
-        honest = np.round(chances(window.facts[rows], live.shares(), live.score), 6)
         at = np.flatnonzero(np.isin(rows, [window.rows[account] for account in campaign.accounts]))
+        distance = np.full(len(rows), USUAL)
+        distance[at] = distances(window, rows[at], rows)
+        honest = np.round(chances(window.facts[rows], live.shares(), live.score, distance), 6)
         added = sorted(
             (max(of, BYSTANDER) if live.members[row].doubtful else of, window.names[row])
             for row, of in zip(rows[at].tolist(), honest[at].tolist(), strict=True)
@@ -461,6 +476,17 @@ class Registry:
 def _shared(prints: NDArray[np.uint32], known: NDArray[np.uint32]) -> float:
     """Return the share of `prints` that is among `known`."""
     return float(np.isin(prints, known).mean()) if len(prints) else 0.0
+
+
+def _alike(cluster: Cluster, known: NDArray[np.int64], window: Window) -> tuple[Cluster, list[int]]:
+    """Return a cluster without who asks too unlike the others, and who of the `known` members does, who leave for it."""
+    if cluster.shape not in BY_TEXT:
+        return cluster, []
+    sure = cluster.members[~cluster.doubtful]
+    distance = distances(window, cluster.members, np.union1d(sure if len(sure) else cluster.members, known))
+    of_old = np.isin(cluster.members, known)
+    far = distance > np.where(cluster.doubtful, FAR_DOUBTFUL, FAR_SURE) + FAR_LEAVE * of_old
+    return cluster.only(~far), cluster.members[far & of_old].tolist()
 
 
 def _course(cluster: Cluster, window: Window) -> tuple[list[float], list[float], list[float]]:
@@ -512,17 +538,3 @@ def _apart(one: Cluster, two: Cluster, window: Window) -> bool:
         return False
     paid = [window.facts["payment"][c.members[~np.isin(c.members, both)]] for c in (one, two)]
     return not np.isin(paid[0][paid[0] != 0], paid[1]).any()
-
-
-def _awake(cluster: Cluster, window: Window, idle_ts: float) -> Cluster:
-    """Return a cluster without the members that were idle for so long that they have left."""
-    awake = window.facts["last_ts"][cluster.members] >= idle_ts
-    if awake.all():
-        return cluster
-    return replace(
-        cluster,
-        members=cluster.members[awake],
-        coverage=cluster.coverage[awake],
-        carried=cluster.carried[awake],
-        doubtful=cluster.doubtful[awake],
-    )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_guard.sketch import DIMENSIONS, FINGERPRINTS
+from stream_guard.surprise import FEATURES
 
 SIGHTINGS_A_DAY = 48.0
 """Sightings of one account a day that are sent in full; of more requests than that, a fair sample is."""
@@ -23,12 +24,13 @@ sent it with a browser."""
 SIGHTING = np.dtype(
     [
         ("account", "u4"), ("system", "u4"), ("ts", "u4"), ("prints", "u4", FINGERPRINTS), ("agent", "u4"), ("ip", "u4"),
-        ("harness", "u4"), ("limit", "u4"), ("model", "u2"), ("flags", "u1"), ("marks", "u1"),
+        ("harness", "u4"), ("limit", "u4"), ("model", "u2"), ("flags", "u1"), ("marks", "u1"), ("standing", "i1", len(FEATURES)),
     ]
 )  # fmt: skip
 """One request. In a report `account` and `system` are places in its lists; in the window they are the population's rows.
 `ip` is 24 bits of the hash of its network (a /24, of IPv6 a /64) and 8 of the address; 0 of `agent`, `ip`, `harness` and
-`limit` is that it did not say; `marks` are those of the prompt and the system text (`sketch`)."""
+`limit` is that it did not say; `marks` are those of the prompt and the system text (`sketch`); `standing` is how surprising the
+prompt is to this service (`surprise`)."""
 
 FACTS = np.dtype(
     [

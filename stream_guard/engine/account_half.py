@@ -37,6 +37,7 @@ from stream_guard.events import (
 from stream_guard.policy import Alerts, Assessment, Policy, Spending
 from stream_guard.signals import BY_NAME
 from stream_guard.sketch import FINGERPRINTS, hashes
+from stream_guard.surprise import Surprise
 
 STEP_EVENTS, STEP_S = 512, 150.0
 LIVE_S = 15.0
@@ -69,6 +70,7 @@ class AccountHalf:
         self._policy = Policy(self.settings.policy, shadow=self.settings.shadow)
         self._alerts = Alerts(self.settings.alerts)
         self._judge = SoloJudge()
+        self._surprise = Surprise()
         self._public_mail = frozenset(self.settings.public_mail)
         self._members: dict[str, dict[str, Membership]] = {}
         self._solo: dict[str, CampaignView] = {}
@@ -141,6 +143,10 @@ class AccountHalf:
         )  # fmt: skip
         keep = taken.lot < np.minimum(SIGHTINGS_A_DAY / np.maximum(busy, 1.0), 1.0) * 4294967296.0
         seen["account"] = rows
+        seen["standing"][keep] = self._surprise.see(
+            [events[i].prompt or "" for i in np.flatnonzero(keep).tolist()],
+            accounts.state["flags"][rows[keep]] & SUSPECT == 0,
+        )
         self._pending.append(seen[keep])
         self._pending_events += len(events)
         for system in {s.hash: s for s in taken.systems}.values():
@@ -201,6 +207,7 @@ class AccountHalf:
         due = touched[state["requests"][touched] >= state["due_at"][touched]]
         state["due_at"][due] = np.maximum(DUE_FIRST, (state["requests"][due] * DUE_GROWTH).astype(np.uint32) + 1)
         self._reports.append(self._report(seen, touched, due, ts))
+        self._surprise.rank()
         quiet = max(0.0, 1.0 - self._pending_events / STEP_EVENTS)
         self._pending, self._pending_events, self._pending_systems, self._pending_items = [], 0, {}, []
         for decision in self._policy.advance(ts):
@@ -443,7 +450,7 @@ class AccountHalf:
             "systems": {str(h): p.tobytes() for h, p in self._pending_systems.items()}, "items": self._pending_items,
             "reports": [pack(report) for report in self._reports],
             "time": self._time.dump(), "repeats": self._repeats.dump(), "bad_sketches": self._intake.bad_sketches,
-            "allow_orgs": sorted(self.settings.policy.allow_orgs),
+            "surprise": self._surprise.dump(), "allow_orgs": sorted(self.settings.policy.allow_orgs),
             "models": {str(code): name for code, name in self._intake.models.items()},
         }  # fmt: skip
         return seal(state)
@@ -468,6 +475,7 @@ class AccountHalf:
             self._pending_systems = {int(h): np.frombuffer(p, np.uint32) for h, p in saved["systems"].items()}
             self._pending_items = [(row, item, talk) for row, item, talk in saved["items"]]
             self._time.load(saved["time"])
+            self._surprise.load(saved["surprise"])
             self._repeats.load(saved["repeats"])
             self._intake.bad_sketches = saved["bad_sketches"]
             if saved["allow_orgs"] != sorted(self.settings.policy.allow_orgs):

@@ -14,6 +14,7 @@ from stream_guard.campaigns.settings import LinkSettings
 from stream_guard.campaigns.twins import Twins
 from stream_guard.engine import LIVE_S, Engine, EngineSettings
 from stream_guard.events import Enforcement, Release
+from stream_guard.surprise import FEATURES, UNIT
 
 SETTINGS = LinkSettings(promoted_max=1 << 16, first_sights=1 << 16, convict=-50, suspect=-50)
 """Whoever shares text is a campaign: what is said is tried out here, not who is convicted."""
@@ -97,6 +98,16 @@ def takes(share):
     return lambda i, ts: {"model": 4 if i % 12 < 12 * share and ts >= RELEASED.ts else 3}
 
 
+def asks(shift):
+    """Prompts that stand, in all that is surprising, so many standard deviations from the usual."""
+
+    def standing(i, when):
+        draws = np.random.default_rng([i, int(when) % 100_000]).normal(shift, 1.0, len(FEATURES))
+        return {"standing": np.clip(np.rint(draws * UNIT), -127, 127)}
+
+    return standing
+
+
 def probes(refused, *, varied=True, sender="g0"):
     """Return the report of an account that tries for half an hour; of ten requests so many are refused."""
     tried = [
@@ -141,6 +152,9 @@ TOLD = {  # kind: (reports where it is so, reports where something looks like it
     ),
     "reasoning_elicitation": (
         [members(lambda i, ts: {"marks": 3}), people()], [members(lambda i, ts: {"marks": 2}), people()], "100% of its requests ask for written-out",
+    ),
+    "surprise": (
+        [members(asks(1.5)), people(asks(0), count=60)], [members(asks(0)), people(asks(0), count=60)], "its prompts, 96 taken together, lie",
     ),
     "probe_set": ([members(alike=True), people()], [members(), people()], "8 prompts came word for word from 3 members or more"),
     "pivot": (
