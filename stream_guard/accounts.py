@@ -7,6 +7,7 @@ linear counting in a word (Whang et al. 1990).
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -226,6 +227,12 @@ class Accounts:
         self.state[row]["twin"] = -1
         self.rows[account_id] = row
         return row
+
+    def rows_of(self, account_ids: Sequence[str]) -> NDArray[np.int64]:
+        """Return the rows of accounts, made for those that are new."""
+        known = [self.rows.get(account_id) for account_id in account_ids]
+        rows = (self.row(a) if row is None else row for a, row in zip(account_ids, known, strict=True))
+        return np.fromiter(rows, np.int64, len(known))
 
     def update(self, columns: Columns, sketches: Sketches) -> NDArray[np.float32]:
         """Take a batch of events in order; returns how busy each account was then, in requests a day."""

@@ -131,7 +131,7 @@ class AccountHalf:
             return
         taken = self._intake.take(events, times)
         accounts = self._accounts
-        rows = np.fromiter((accounts.row(e.account_id) for e in events), np.int64, len(events))
+        rows = accounts.rows_of([e.account_id for e in events])
         self._note_news(rows, events)
         seen = taken.sightings
         busy = accounts.update(
@@ -215,7 +215,8 @@ class AccountHalf:
         # Who is suspected is judged at each step, or a decision would end before the heavy are due again.
         pressed = self._suspects_alone(touched)
         due = np.union1d(due, pressed) if len(pressed) else due
-        risks = self._judge.assess(state[due])
+        measured = self._judge.measure(state[due])
+        risks = self._judge.assess(state[due], measured)
         near = due[np.array(risks[0]) >= NEAR_RISK]
         state["due_at"][near] = (state["requests"][near] * DUE_GROWTH_NEAR).astype(np.uint32) + 1
         for row, risk, reasons in zip(due.tolist(), *risks, strict=True):
@@ -226,7 +227,7 @@ class AccountHalf:
                 name = str(self._accounts.names[row])
                 if row not in judged and name in self._members:
                     self._decide(name, 0.0, (), ts, out)
-        drifts = self._judge.learn_one(state[due], ts, quiet)
+        drifts = self._judge.learn_one(state[due], ts, quiet, measured)
         out.alerts += [
             alert for d in drifts if (alert := self._alerts.of_drift(d.signal, d.ts, d.before, d.after)) is not None
         ]

@@ -1,7 +1,7 @@
 """Requests to columns: everything the kernels need of a batch, with one pass over the events."""
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,18 +48,19 @@ def network32(ip: str | None) -> int:
 
 
 class Hashes:
-    """32-bit hashes of strings that come again and again (programs, models), remembered."""
+    """32-bit hashes of strings that come again and again (programs, models, addresses), remembered."""
 
-    def __init__(self) -> None:
+    def __init__(self, of: Callable[[str | None], int] = hash32) -> None:
+        self._of = of
         self._known: dict[str | None, int] = {None: 0}
 
     def all(self, texts: Sequence[str | None]) -> NDArray[np.uint32]:
-        """Return `hash32` of many texts."""
+        """Return the hashes of many texts."""
         known = self._known
         if len(known) > HASHES_HELD:
             known.clear()
         for text in set(texts).difference(known):
-            known[text] = hash32(text)
+            known[text] = self._of(text)
         return np.array([known[text] for text in texts], np.uint32)
 
 
@@ -91,7 +92,7 @@ class Intake:
     """Turns events into columns; system texts, which repeat, are sketched once."""
 
     def __init__(self) -> None:
-        self.hash = Hashes()
+        self.hash, self.network = Hashes(), Hashes(network32)
         self.models: dict[int, str] = {}
         self.bad_sketches = 0
         # Python's hash of a text -> what is known of it: the texts themselves would fill the memory.
@@ -111,7 +112,7 @@ class Intake:
         sightings["prints"] = sketches.fingerprints
         clients = [e.client or _NOWHERE for e in events]
         sightings["agent"] = hashed.all([c.user_agent for c in clients])
-        sightings["ip"] = [network32(c.ip) for c in clients]
+        sightings["ip"] = self.network.all([c.ip for c in clients])
         sightings["harness"] = hashed.all([e.harness for e in events])
         limit = _ints([e.max_tokens for e in events])
         sightings["limit"] = limit + 1  # 0 is unknown

@@ -54,6 +54,13 @@ class Baseline(NamedTuple):
     shift: float | None
 
 
+class Measured(NamedTuple):
+    """The signals of some accounts, and how unusual each is: [accounts, signals]."""
+
+    values: NDArray[np.float64]
+    unusual: NDArray[np.float64]
+
+
 class SoloJudge:
     """Judges single accounts and keeps what is usual."""
 
@@ -64,10 +71,17 @@ class SoloJudge:
         self._drift = PopulationDrift(list(signals.BY_NAME))
         self._began, self._learnt, self._has_baseline = 0.0, 0, False
 
-    def assess(self, rows: Rows) -> tuple[list[float], list[tuple[Reason, ...]]]:
-        """Return the risk of each account, 0..1, and its reasons (only where there is some risk)."""
+    def measure(self, rows: Rows) -> Measured:
+        """Measure some accounts against what is usual now."""
         values = _matrix(rows)
-        unusual = self._usual.unusualness_many(values)
+        return Measured(values, self._usual.unusualness_many(values))
+
+    def assess(self, rows: Rows, measured: Measured | None = None) -> tuple[list[float], list[tuple[Reason, ...]]]:
+        """Return the risk of each account, 0..1, and its reasons (only where there is some risk).
+
+        `measured` is what `measure` says of them, if that is known.
+        """
+        values, unusual = measured or self.measure(rows)
         weights = self._model.weights
         odds = unusual @ np.array([weights.get(s.name, 0.0) for s in SIGNALS]) + INTERCEPT
         risks = np.round(1.0 / (1.0 + np.exp(-odds)), 4).tolist()
@@ -87,20 +101,20 @@ class SoloJudge:
             out.append(Reason(name, round(value, 6), round(usual, 6), round(parts[name] / total, 4), signal.unit, text))
         return tuple(out)
 
-    def learn_one(self, rows: Rows, ts: float, quiet: float = 0.0) -> list[Drift]:
+    def learn_one(self, rows: Rows, ts: float, quiet: float = 0.0, measured: Measured | None = None) -> list[Drift]:
         """Learn from a few of these accounts, never from suspects; returns drifts from the baseline, once there is one.
 
+        `measured` is what `measure` says of these rows, if that is known.
         `quiet` is the share of the step that no request has filled: so much more time there is to learn.
         """
         drifts: list[Drift] = []
-        innocent = rows[((rows["flags"] & SUSPECT) == 0) & (rows["requests"] >= LEARN_FROM)]
+        innocent = np.flatnonzero(((rows["flags"] & SUSPECT) == 0) & (rows["requests"] >= LEARN_FROM))
         lessons = min(len(innocent), 1 + int(quiet * (LEARN_MAX - 1)))
         if not lessons:
             return drifts
         # A fair sample: rows are in the order in which accounts came, and old ones must not speak for all.
         chosen = (self._learnt + np.arange(lessons) * len(innocent) // lessons) % len(innocent)
-        values = _matrix(innocent[chosen])
-        for v, u in zip(values, self._usual.unusualness_many(values), strict=True):
+        for v, u in zip(*(of[innocent[chosen]] for of in measured or self.measure(rows)), strict=True):
             self._usual.learn_one(_named(v))
             unusual = _named(u)
             self._anomaly.learn_one(unusual)
@@ -114,16 +128,14 @@ class SoloJudge:
 
     def learn(self, row: Any, *, malicious: bool) -> None:
         """Take an analyst's word on one account (a record of `ACCOUNT`)."""
-        values = _matrix(np.array([row]))
-        self._model.learn_one(_named(self._usual.unusualness_many(values)[0]), malicious)
+        self._model.learn_one(_named(self.measure(np.array([row])).unusual[0]), malicious)
 
     def readings(self, rows: Rows) -> list[tuple[SignalReading, ...]]:
         """Return every signal of some accounts beside what is usual, and how odd their combination is (`ODDNESS`).
 
         Oddness is a rank among innocent accounts: it is told and accuses nobody, as it cannot say what is odd.
         """
-        values = _matrix(rows)
-        unusual = self._usual.unusualness_many(values)
+        values, unusual = self.measure(rows)
         return [
             (
                 *(self._reading(s, x, u) for s, x, u in zip(SIGNALS, v.tolist(), how.tolist(), strict=True)),

@@ -11,7 +11,7 @@ UNKNOWN_MAIL, ONE_OF_TWO = 0.1, 0.7
 """How unvouched an account is whose organisation is declared and whose mail domain is not known, and one that has only one
 of the two: anybody can write an organisation's name into a form."""
 
-SMALL_PLANS = (1, 2)
+FREE, SMALLEST = 1, 2
 """`tier` of an account on a free plan and on the smallest that is paid for."""
 
 
@@ -42,7 +42,7 @@ def _unvouched(rows: Rows) -> NDArray[np.float64]:
     """
     org, mail = rows["org"] != 0, rows["mail"] != 0
     own = mail & ((rows["flags"] & PUBLIC_MAIL) == 0)
-    small = np.isin(rows["tier"], SMALL_PLANS)
+    small = (rows["tier"] == FREE) | (rows["tier"] == SMALLEST)
     return np.select([org & own & ~small, org & ~mail, org | own], [0.0, UNKNOWN_MAIL, ONE_OF_TWO], 1.0)
 
 
