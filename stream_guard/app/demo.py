@@ -62,11 +62,14 @@ class Plan:
         How long the stream runs, by the clock on the wall.
     port
         Where the API listens; a free port if it is taken, or if it is 0.
+    late_s
+        How much longer it may run where the machine does not keep up; what is left by then is not streamed.
     """
 
     scenario: Scenario
     seconds: float
     port: int = 8080
+    late_s: float = 2.0
 
     @property
     def speed(self) -> float:
@@ -88,7 +91,8 @@ class Demo:
     latest
         The newest decisions that an account feels, newest last.
     growth
-        (simulated time, hidden accounts linked, hidden accounts seen), a point for each `SAMPLES`-th of the time.
+        (simulated time, hidden accounts linked, hidden accounts seen), a point for each `SAMPLES`-th of the time; the
+        last is of now.
     rates
         Requests a second of the last seconds.
     """
@@ -172,7 +176,7 @@ class Demo:
         while not stop.is_set() and not running.done():
             now = time.monotonic()
             self.seconds = now - began
-            if self.finished or self.seconds >= self.plan.seconds * 1.02 + 1:
+            if self.finished or self.seconds >= self.plan.seconds + self.plan.late_s:
                 break
             behind = await self._send(service, start + self.seconds * self.plan.speed)
             await self._caught_up(BEHIND_EVENTS_MAX, running)
@@ -221,9 +225,10 @@ class Demo:
     def _look(self, service: EmbeddedService) -> None:
         self.campaigns = sorted(service.campaigns(), key=lambda view: -len(view.accounts))
         step = self.plan.scenario.length_days * DAY_S / SAMPLES
-        if not self.growth or self.clock - self.growth[-1][0] >= step:
-            active = sum(1 for member in self.score.hidden.values() if member.requests)
-            self.growth.append((self.clock, self.score.hidden_linked, active))
+        if len(self.growth) > 1 and self.growth[-1][0] - self.growth[-2][0] < step:
+            self.growth.pop()
+        active = sum(1 for member in self.score.hidden.values() if member.requests)
+        self.growth.append((self.clock, self.score.hidden_linked, active))
 
     def heard(self, outcome: Outcome) -> None:
         """Take what the engine said."""
