@@ -133,6 +133,7 @@ def parts() -> Iterator[Part]:
         "one customer is no campaign": lambda: switch(Linker, "one_customer", lambda *_: False),
         "members carry it": untrimmed,
         "bystanders are only watched": lambda: switch(registry, "BYSTANDER", 2.0),
+        "who asks unlike the members is none": lambda: switch(registry, "distances", lambda _, rows, __: np.full(len(rows), registry.USUAL)),
         "few accounts are believed less": lambda: switch(judge, "SHRINK", 1e-9),
         "what is usual here": lambda: switch(judge, "usual", lambda *_: judge.USUAL),
         "solo risk calibrated on the traffic": lambda: switch(Policy, "_rarity_of", nothing),
@@ -164,7 +165,7 @@ def parts() -> Iterator[Part]:
 
 @dataclass(slots=True)
 class Recording:
-    """A stream with its texts taken out, and what the intake made of them."""
+    """A stream, and what the intake made of its texts; of those only the prompts are kept."""
 
     stream: Path
     events: list[RequestEvent] = field(default_factory=list)
@@ -191,9 +192,7 @@ class Recording:
             while batch := [decode(line) for line in islice(lines, BATCH)]:
                 half.process(batch)
                 half.take_reports()
-                made.events += [
-                    msgspec.structs.replace(event, prompt=None, system=None, sketch=None) for event in batch
-                ]
+                made.events += [msgspec.structs.replace(event, system=None, sketch=None) for event in batch]
         switch(intake.Intake, "take", take)
         return made
 

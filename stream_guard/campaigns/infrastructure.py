@@ -196,7 +196,7 @@ def _expand(starts: NDArray[np.int64], who: NDArray[np.int64]) -> tuple[NDArray[
 def measure(look: Look, seen: Things, sets: Sets) -> NDArray[np.float64]:
     """Return the features [sets, len(FEATURES)]; NaN where nothing is known."""
     pairs, n = requests(seen, sets), np.maximum(sets.sizes, 1.0)
-    behaviour = judge.measure(look, pairs, np.ones(sets.number, np.int64), sets.number).features
+    behaviour = judge.measure(look, pairs, np.ones(sets.number, np.int64), sets.number, text=False).features
     columns = dict(zip(judge.FEATURES, behaviour.T, strict=True))
     bits, cards = in_common(seen, sets)
     payers = np.bincount(sets.group, bits[:, PAYMENT] > 0, sets.number) / n

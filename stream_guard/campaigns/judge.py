@@ -25,6 +25,9 @@ USUAL_FROM = 3
 """Accounts from which a cluster says what is usual of clusters."""
 DAY = 86_400.0
 
+OFTEN, NEVER = 10, 20
+"""Requests that carry one text, of an account: people with a viral prompt have at most 11 in the streams, whole classes 25."""
+
 PRIORS: dict[str, tuple[float, float, float, float]] = {
     "accounts_log2": (-0.389, 2.63, 0.777, 2.32),
     "prints_log2": (-0.173, 2.7, 1.31, 2.32),
@@ -54,6 +57,7 @@ PRIORS: dict[str, tuple[float, float, float, float]] = {
     "requests_log": (-1.43, 3.72, 0.795, 3.81),
     "carried_log": (-0.14, 0.955, 0.417, 0.733),
     "age_spread": (0.171, 0.901, 0.328, 0.912),
+    "devoted": (1.3, 0.0, 0.2, 0.0),
 }
 """Feature -> (weight, centre, scale, usual): the shipped judge. Weights and centres were fitted (docs/detection.md says on
 what, and how well they do on scenarios that were left out); `usual` is what clusters of a population mostly are."""
@@ -78,14 +82,18 @@ ABOUT: dict[str, str] = {
     "systems_log2": "Distinct system texts of an account's carrying requests, log2: a relay carries its customers'.",
     "agents_log2": "Distinct user agents of an account's carrying requests, log2.",
     "education": "Share of accounts that are known to be of a school or a university.",
-    "interactive": "Share of the carrying requests from a browser: extraction is done by programs.",
-    "free_plan": "Share of accounts on the free plan, of those whose plan is known: it ends where harvesting begins.",
+    "interactive": "Share of the carrying requests from a browser: extraction is done by programs. What anybody can claim is "
+    f"believed of an account with up to {OFTEN} carrying requests, and not of one with {NEVER}: people do not type one text so often.",
+    "free_plan": "Share of accounts on the free plan, of those whose plan is known: it ends where harvesting begins. Believed as "
+    "`interactive` is.",
     "with_system": "Share of the carrying requests with a system text.",
     "tokens_log": "Tokens of a request, over all of an account's requests, log10.",
     "addresses_log2": "Distinct addresses of an account's carrying requests, log2.",
     "refused": "Share of the carrying requests that the model refused.",
     "requests_log": "Requests of an account that are looked back on, log(1 + n).",
     "carried_log": "Requests of an account that carry the cluster, log(1 + n).",
+    "devoted": "Share of accounts that do little else than carry it, often and in prompts of their own (a tool sends a system text "
+    "along), and that no organisation or school explains.",
     "age_spread": "Standard deviation of the accounts' age_log: accounts made to order are of one age.",
 }
 """What each feature says; each is a mean over the accounts of a cluster."""
@@ -94,6 +102,8 @@ FEATURES = tuple(PRIORS)
 WEIGHTS, CENTRE, SCALE, USUAL = np.array(list(PRIORS.values())).T
 BIAS = -6.9
 HIGHEST = np.array([CLIPS.get(name, CLIP) for name in FEATURES])
+OF_TEXT = ("prints_log2", "mostly", "coverage", "devoted")
+"""What says how accounts carry a text."""
 UNSHRUNK = ("accounts_log2", "prints_log2")
 
 
@@ -164,8 +174,12 @@ class Measured(NamedTuple):
     account: NDArray[np.int64]  # of each member, sorted within its cluster
 
 
-def measure(look: Look, pairs: Pairs, prints: NDArray[np.int64], count: int) -> Measured:
-    """Measure `count` clusters, of which each has so many fingerprints as `prints` says, and their members."""
+def measure(look: Look, pairs: Pairs, prints: NDArray[np.int64], count: int, *, text: bool = True) -> Measured:
+    """Measure `count` clusters, of which each has so many fingerprints as `prints` says, and their members.
+
+    Where the pairs are not what carries a text but all requests of the accounts (`text` is false), nothing is said of how
+    they carry it.
+    """
     held = look.held
 
     def seen(name: str) -> NDArray[np.int64]:
@@ -199,6 +213,7 @@ def measure(look: Look, pairs: Pairs, prints: NDArray[np.int64], count: int) -> 
     age = np.maximum(np.minimum.reduceat(seen("ts"), starts) - f["created_at"], 0.0) / DAY
     volume = np.log1p(look.totals[account].astype(float))
     entitlement = f["entitlement"].astype(float)
+    now_and_then = np.clip((NEVER - carried) / (NEVER - OFTEN), 0.0, 1.0) if text else 1.0
     with np.errstate(divide="ignore", invalid="ignore"):
         own = {
             "independent": _distinct_share(cluster, identity),
@@ -207,7 +222,7 @@ def measure(look: Look, pairs: Pairs, prints: NDArray[np.int64], count: int) -> 
             "same_mail": ((mail == top_value(mail, cluster, count)[cluster]) & (mail != 0)).astype(float),
             "single_turn": share((seen("flags") & SINGLE_TURN) > 0),
             "harness": share(seen("harness") != 0),
-            "interactive": share((seen("flags") & INTERACTIVE) > 0),
+            "interactive": share((seen("flags") & INTERACTIVE) > 0) * now_and_then,
             "with_system": share(seen("system") != 0),
             "refused": share((seen("flags") & REFUSED) > 0),
             "top_limit": top(seen("limit")),
@@ -219,12 +234,19 @@ def measure(look: Look, pairs: Pairs, prints: NDArray[np.int64], count: int) -> 
             "mostly": (2.0 * carried >= look.totals[account]).astype(float),
             "coverage": carried / np.maximum(look.totals[account], 1),
             "small_plan": np.where(f["tier"] > 0, np.isin(f["tier"], SMALL_PLANS), np.nan),
-            "free_plan": np.where(f["tier"] > 0, f["tier"] == TIERS.index("free"), np.nan),
+            "free_plan": np.where(f["tier"] > 0, (f["tier"] == TIERS.index("free")) * now_and_then, np.nan),
             "age_log": np.where(f["created_at"] > 0, np.log1p(age), np.nan),
             "systems_log2": variety(seen("system")),
             "agents_log2": variety(seen("agent")),
             "addresses_log2": variety(seen("ip")),
             "education": (f["pathway"] == 1).astype(float),
+            "devoted": (
+                (carried >= OFTEN)
+                & (2.0 * carried >= look.totals[account])
+                & ~vouched(f)
+                & (f["pathway"] != 1)
+                & (2.0 * share((seen("harness") != 0) | (seen("system") != 0)) < 1.0)
+            ).astype(float),
             "carried_log": np.log1p(carried),
             "requests_log": volume,
         }
@@ -237,7 +259,11 @@ def measure(look: Look, pairs: Pairs, prints: NDArray[np.int64], count: int) -> 
     features = [whole[name] if name in whole else _mean(own[name], cluster, count) for name in FEATURES]
     unknown = np.full(len(starts), np.nan)
     members = [own.get(name, unknown) for name in FEATURES]
-    return Measured(np.stack(features, axis=1), np.stack(members, axis=1), cluster, account)
+    measured = Measured(np.stack(features, axis=1), np.stack(members, axis=1), cluster, account)
+    if not text:
+        for name in OF_TEXT:
+            measured.features[:, FEATURES.index(name)] = measured.own[:, FEATURES.index(name)] = np.nan
+    return measured
 
 
 def _mean(values: NDArray[np.float64], cluster: NDArray[np.int64], count: int) -> NDArray[np.float64]:

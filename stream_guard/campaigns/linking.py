@@ -178,9 +178,7 @@ class Linker:
         sightings = np.flatnonzero(group_of[account] >= 0)
         sightings = sightings[np.lexsort((account[sightings], group_of[account[sightings]]))]
         pairs = judge.Pairs(group_of[account[sightings]], account[sightings], sightings)
-        measured = judge.measure(look, pairs, np.ones(len(found), np.int64), len(found))
-        for name in ("prints_log2", "mostly", "coverage"):  # say nothing where all requests are taken
-            measured.features[:, judge.FEATURES.index(name)] = measured.own[:, judge.FEATURES.index(name)] = np.nan
+        measured = judge.measure(look, pairs, np.ones(len(found), np.int64), len(found), text=False)
         n = np.bincount(measured.cluster, minlength=len(found)).astype(float)
         verdict = judge.judge(measured.features, n, scene.ordinary, scene.weights)
         own = judge.each(measured, scene.ordinary, scene.weights)

@@ -8,7 +8,7 @@ from core_requests import DAY, T0
 from stream_guard.campaigns import groups, judge
 from stream_guard.campaigns.judge import FEATURES, Look, Pairs, measure
 from stream_guard.campaigns.linking import Linker
-from stream_guard.campaigns.report import INTERACTIVE, REFUSED, SINGLE_TURN
+from stream_guard.campaigns.report import INTERACTIVE, REFUSED, SINGLE_TURN, TIERS
 from stream_guard.campaigns.settings import LinkSettings
 
 SETTINGS = LinkSettings(promoted_max=1 << 16, first_sights=1 << 16)
@@ -61,6 +61,7 @@ MEASURED = {  # feature: (report, value)
     "refused": (four(each=lambda i: {"flags": REFUSED if i == 0 else 0}), 0.25),
     "requests_log": (four(), np.log(3)),
     "carried_log": (four(), np.log(3)),
+    "devoted": (four(facts=lambda i: {0: {"org": 7, "mail": 9}, 1: {"pathway": 1}}.get(i, {}), talks=judge.OFTEN), 0.5),
     "age_spread": (four(facts=lambda i: {"created_at": T0 - (9 if i < 2 else 99) * DAY}), np.log(10) / 2),
 }
 
@@ -79,6 +80,41 @@ def test_the_busy_do_not_speak_for_the_rest():
     quiet = [(f"a{i}", [1], {"flags": 0}) for i in range(3)]
     news = report(*quiet, *[("busy", [1], {"flags": SINGLE_TURN})] * 500)
     assert measured(news)["single_turn"] == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(("talks", "devoted"), [(1, 0.0), (judge.OFTEN - 1, 0.0), (judge.OFTEN, 1.0), (50, 1.0)])
+def test_who_carries_it_now_and_then_is_not_devoted_to_it(talks, devoted):
+    assert measured(four(talks=talks))["devoted"] == devoted
+
+
+def test_a_known_tool_or_a_system_text_explains_devotion():
+    assert measured(four(each=lambda _: {"harness": 3}, talks=20))["devoted"] == 0.0
+    tool = report(*[(f"a{i}", [1], {"system": 7}) for i in range(4)] * 20, systems={7: [9]})
+    assert measured(tool)["devoted"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("talks", "believed"), [(1, 1.0), (judge.OFTEN, 1.0), (15, 0.5), (judge.NEVER, 0.0), (50, 0.0)]
+)
+@pytest.mark.parametrize(
+    ("feature", "claim"),
+    [
+        ("interactive", {"each": lambda _: {"flags": INTERACTIVE}}),
+        ("free_plan", {"facts": lambda _: {"tier": TIERS.index("free")}}),
+    ],
+)
+def test_what_anybody_can_claim_is_believed_of_who_sends_the_text_now_and_then(feature, claim, talks, believed):
+    assert measured(four(**claim, talks=talks))[feature] == pytest.approx(believed)
+
+
+def test_of_all_requests_of_accounts_nothing_is_said_of_how_they_carry_a_text():
+    of = window(four(each=lambda _: {"flags": INTERACTIVE}, talks=50))
+    held = of.held()
+    order = np.argsort(held["account"], kind="stable")
+    pairs = Pairs(np.zeros(len(held), np.int64), held["account"][order].astype(np.int64), order)
+    found = dict(zip(FEATURES, measure(Look.over(of), pairs, np.array([1]), 1, text=False).features[0], strict=True))
+    assert all(np.isnan(found[name]) for name in judge.OF_TEXT)
+    assert found["interactive"] == 1.0
 
 
 @pytest.mark.parametrize("feature", ["plan_use_log", "small_plan", "age_log"])
