@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from staging import Stage, numbers
+from staging import WAIT_S, Stage, numbers
 
 from stream_guard.testing.broker import Broker
 from stream_guard.transports.kafka import topics
@@ -14,11 +14,12 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("kafka")
+            item.add_marker(pytest.mark.timeout(4 * WAIT_S))
 
 
 @pytest.fixture(scope="session")
 def broker():
-    with Broker() as running:
+    with Broker(start_timeout_s=WAIT_S) as running:
         yield running
 
 
@@ -37,6 +38,7 @@ def settings(broker, names, tmp_path):
         topics=names,
         group=names.requests,
         partitions=3,
+        connect_timeout_s=WAIT_S / 2,
         snapshots_dir=tmp_path / "snapshots",
         snapshot_interval_s=0.5,
         flush_interval_s=0.1,

@@ -2,7 +2,7 @@
 
 import pytest
 from kafka.admin import KafkaAdminClient
-from staging import STREAM_GUARD
+from staging import STREAM_GUARD, WAIT_S, eventually
 
 from stream_guard.transports.kafka import topics
 
@@ -57,6 +57,7 @@ def test_check_tells_every_difference(settings, names, admin):
 def test_check_ends_with_an_error_if_there_is_a_difference(settings, stage, admin):
     """For scripts."""
     admin.delete_topics([settings.topics.alerts])
+    eventually(lambda: settings.topics.alerts not in admin.list_topics())
     done = stage.run("topics", "check")
 
     assert (done.returncode, done.stdout) == (1, f"{settings.topics.alerts}: is missing\n")
@@ -67,7 +68,7 @@ def test_no_broker_is_one_line(tmp_path):
     import subprocess
 
     command = [*STREAM_GUARD, "topics", "check", "--bootstrap", "127.0.0.1:1"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=40, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False)
 
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("No Kafka at 127.0.0.1:1 (PLAINTEXT, ")

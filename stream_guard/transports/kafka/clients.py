@@ -50,7 +50,7 @@ def kafka_python_options(settings: KafkaSettings) -> dict[str, Any]:
     return _security(settings) | {
         "client_id": settings.instance or "stream-guard",
         "reconnect_backoff_max_ms": 500,  # with the default of 30 s it needs 15 s to notice that a broker is back
-        "bootstrap_timeout_ms": 3_000,
+        "bootstrap_timeout_ms": int(settings.connect_timeout_s * 1000),
     }
 
 

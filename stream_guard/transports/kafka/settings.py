@@ -64,6 +64,9 @@ class KafkaSettings(Settings):
     replication_factor: Annotated[int, Ge(-1), Le(16)] = -1
     """Copies of each partition, when the topics are made; -1 leaves it to the brokers."""
 
+    connect_timeout_s: Annotated[float, Gt(0.0), Le(300.0)] = 3.0
+    """How long a worker that starts, and each command, tries to reach a broker before it says that there is none."""
+
     group: str = "stream-guard"
     """First part of the names of our consumer groups: `GROUP-accounts` and `GROUP-population`."""
     instance: str | None = None
