@@ -133,7 +133,9 @@ def parts() -> Iterator[Part]:
         "one customer is no campaign": lambda: switch(Linker, "one_customer", lambda *_: False),
         "members carry it": untrimmed,
         "bystanders are only watched": lambda: switch(registry, "BYSTANDER", 2.0),
-        "who asks unlike the members is none": lambda: switch(registry, "distances", lambda _, rows, __: np.full(len(rows), registry.USUAL)),
+        "who asks unlike the members is none": lambda: switch(
+            registry, "distances", lambda _, rows, __: np.full(len(rows), registry.USUAL)
+        ),
         "few accounts are believed less": lambda: switch(judge, "SHRINK", 1e-9),
         "what is usual here": lambda: switch(judge, "usual", lambda *_: judge.USUAL),
         "solo risk calibrated on the traffic": lambda: switch(Policy, "_rarity_of", nothing),

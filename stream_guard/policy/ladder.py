@@ -66,7 +66,7 @@ class PolicySettings(Settings):
     """Accounts that are never acted upon, whatever is seen. They are still measured."""
     allow_orgs: frozenset[str] = frozenset()
     """Organisations whose accounts are never acted upon."""
-    solo_budget: Annotated[float, Field(ge=0.0, le=10_000.0)] = 1.0
+    solo_budget: Annotated[float, Field(ge=0.0, le=10_000.0)] = 0.5
     """Honest accounts in 10,000 known ones that may be acted on within `budget_s` for what they do by themselves: a risk
     that more would reach is only watched, and so is whoever comes when so many were acted on. 10000 turns it off."""
     campaign_budget: Annotated[float, Field(ge=0.0, le=10_000.0)] = 1.0

@@ -67,12 +67,12 @@ def test_an_account_is_charged_once_however_often_it_is_acted_on():
 
 @pytest.mark.parametrize(
     ("risk", "action"),
-    [(0.79, "watch"), (0.82, "watch"), (0.84, "watch"), (0.9, "throttle"), (0.95, "throttle")],
+    [(0.79, "watch"), (0.82, "watch"), (0.84, "watch"), (0.91, "watch"), (0.93, "throttle"), (0.95, "throttle")],
 )
 def test_before_anything_is_learnt_the_shipped_tail_says_what_is_rare(risk, action):
     of = policy()
     assert solo(of, "a", risk) == action
-    assert why(of, "a") == ([RARITY] if 0.8 <= risk < 0.85 else [])
+    assert why(of, "a") == ([RARITY] if 0.8 <= risk < 0.92 else [])
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_the_operator_says_how_rare_is_rare(budget, action):
 
 def test_who_is_acted_on_stays_so_by_the_ladder_alone():
     of = policy()
-    assert solo(of, "a", 0.9) == "throttle"
+    assert solo(of, "a", 0.95) == "throttle"
     assert solo(of, "a", 0.6, ts=T0 + 2 * 3600) is None
 
 

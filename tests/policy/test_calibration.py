@@ -123,11 +123,11 @@ def test_nobody_can_teach_that_the_most_blatant_account_is_usual(risk_, acts):
 
 def test_an_account_known_to_be_honest_counts_at_its_risk():
     policy = Policy(PolicySettings(min_budget=10.0))
-    assert policy.decide(Assessment("batch", None, T0, 0.93), 1_000).action == "throttle"
+    assert policy.decide(Assessment("batch", None, T0, 0.95), 1_000).action == "throttle"
     policy.learn(Feedback(T0 + 60, "benign", account_id="batch"))
-    policy.decide(Assessment("batch", None, T0 + 120, 0.93), 1_000)
-    actions = [policy.decide(Assessment(f"a{r}", None, T0 + 180, r), 1_000).action for r in (0.92, 0.99)]
+    policy.decide(Assessment("batch", None, T0 + 120, 0.95), 1_000)
+    actions = [policy.decide(Assessment(f"a{r}", None, T0 + 180, r), 1_000).action for r in (0.94, 0.99)]
     assert actions == ["watch", "throttle"], "nobody is acted on at a risk that an honest account is known to have"
     later = T0 + 120 + WEEK
     policy.advance(later)
-    assert policy.decide(Assessment("b", None, later, 0.92), 1_000).action == "throttle"
+    assert policy.decide(Assessment("b", None, later, 0.94), 1_000).action == "throttle"

@@ -32,7 +32,7 @@ def test_the_ladder_is_the_default_one():
 
 def test_figures_in_the_text_are_the_defaults():
     for name, said in [
-        ("solo_budget", "1"),
+        ("solo_budget", "0.5"),
         ("campaign_budget", "1"),
         ("min_budget", "1"),
         ("max_reasons", "6"),
