@@ -38,6 +38,7 @@ from stream_guard.campaigns.settings import LinkSettings
 from stream_guard.engine import EngineSettings, PopulationHalf
 from stream_guard.engine.account_half import DUE_FIRST, DUE_GROWTH, STEP_EVENTS, STEP_S
 from stream_guard.sketch import DIMENSIONS, FINGERPRINTS
+from stream_guard.surprise import FEATURES, UNIT
 
 DAY_S, HOUR_S, START = 86_400.0, 3_600.0, 1_777_000_000.0
 HARNESSES, VIRAL, PUBLIC, PUPILS, EXERCISES, PROXIES = 40, 400, 20_000, 30, 40, 20_000
@@ -67,7 +68,7 @@ class Population:
         self.guilty = np.zeros(accounts, np.bool_)
         self.guilty[rng.choice(accounts, args.campaign, replace=False)] = True
         honest, kind = ~self.guilty, rng.random(accounts)
-        self.rate = np.where(honest, np.minimum(rng.lognormal(0.2, 1.2, accounts), A_DAY_MAX), A_DAY)
+        self.rate = np.where(honest, np.minimum(rng.lognormal(-0.3, 1.2, accounts), A_DAY_MAX), A_DAY)
         self.harness = np.where(honest & (kind < 0.15), 1 + rng.zipf(1.5, accounts) % HARNESSES, 0)
         self.viral = np.where(honest & (kind >= 0.15) & (kind < 0.2), rng.zipf(1.3, accounts) % VIRAL, -1)
         self.school = np.where(honest & (kind >= 0.2) & (kind < 0.22), np.arange(accounts) // (PUPILS * 50), -1)
@@ -162,6 +163,7 @@ class Population:
         seen["flags"] = np.where(guilty | (rng.random(n) < 0.45), SINGLE_TURN, 0)
         seen["flags"] |= np.where(self.person[who], INTERACTIVE, 0).astype(np.uint8)
         network = np.where(guilty, rng.integers(0, PROXIES, n), PROXIES + who * 3 + rng.integers(0, 3, n))
+        seen["standing"] = np.clip(UNIT * rng.normal(size=(n, len(FEATURES))), -127, 127).astype(np.int8)
         seen["ip"] = (network * 2_654_435_761 % (1 << 32)).astype(np.uint32)
         return seen
 

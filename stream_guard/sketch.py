@@ -239,23 +239,35 @@ def _read(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def join(texts: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
-    """Return what is read of some texts as one run of bytes, and where each begins and ends."""
+class Texts(NamedTuple):
+    """What is read of some texts: one run of bytes, and where in it each begins and ends."""
+
+    raw: NDArray[np.uint8]
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+    def only(self, rows: NDArray[np.bool_]) -> "Texts":
+        """Return some of them."""
+        return Texts(self.raw, self.starts[rows], self.ends[rows])
+
+
+def join(texts: Sequence[str]) -> Texts:
+    """Read some texts."""
     pieces = [_read(text) for text in texts]
     ends = np.cumsum(np.fromiter(map(len, pieces), np.int64, len(pieces)))
     starts = np.empty(len(pieces), np.int64)
     starts[:1] = 0
     starts[1:] = ends[:-1]
-    return np.frombuffer(b"".join(pieces) or b"\0", np.uint8), starts, ends
+    return Texts(np.frombuffer(b"".join(pieces) or b"\0", np.uint8), starts, ends)
 
 
-def sketch(texts: Sequence[str]) -> Sketches:
+def sketch(texts: Sequence[str] | Texts) -> Sketches:
     """Sketch a batch of texts.
 
     Parameters
     ----------
     texts
-        Any number of texts, empty ones included.
+        Any number of texts, empty ones included; or as `join` has read them.
 
     Examples
     --------
@@ -266,13 +278,13 @@ def sketch(texts: Sequence[str]) -> Sketches:
     >>> found.words.tolist()
     [11, 11, 0]
     """
-    text, starts, ends = join(texts)
-    n = len(starts)
+    read = texts if isinstance(texts, Texts) else join(texts)
+    n = len(read.starts)
     found = Sketches(
         np.zeros((n, FINGERPRINTS), np.uint32), np.zeros((n, DIMENSIONS), np.int8), np.zeros(n, np.float32),
         np.zeros(n, np.int32), np.zeros(n, np.uint32), np.zeros(n, np.uint8),
     )  # fmt: skip
-    _walk(text, starts, ends, _LEXICON, *found)
+    _walk(*read, _LEXICON, *found)
     return found
 
 

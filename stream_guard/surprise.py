@@ -16,6 +16,7 @@ Texts in which everything is unknown, such as the first ones, have no standing (
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
@@ -24,7 +25,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from stream_guard.errors import SnapshotError
-from stream_guard.sketch import WORDS_MAX, hashes, join, mix
+from stream_guard.sketch import WORDS_MAX, Texts, hashes, join, mix
 
 FEATURES = (
     "words", "words_new", "pairs", "pairs_new", "association", "words_spread", "pairs_spread",
@@ -86,6 +87,8 @@ def _measure(text, starts, ends, teach, word_texts, pair_texts, logs, style, see
     own = np.int64(seen_by)
     known_words, known_pairs = np.zeros(_MARKS >> 6, np.uint64), np.zeros(_MARKS >> 6, np.uint64)
     word_at, pair_at = np.empty(WORDS_MAX, np.int32), np.empty(WORDS_MAX, np.int32)
+    word_slots, pair_slots = np.empty(WORDS_MAX, np.int32), np.empty(WORDS_MAX, np.int32)
+    word_shown, pair_shown = np.empty(WORDS_MAX, np.uint16), np.empty(WORDS_MAX, np.uint16)
     for i in range(len(starts)):
         at, end = starts[i], ends[i]
         size = end - at
@@ -93,6 +96,7 @@ def _measure(text, starts, ends, teach, word_texts, pair_texts, logs, style, see
         word_sum = word_square = pair_sum = pair_square = bond = np.float32(0.0)
         words_new = pairs_new = 0
         before, log_before = np.uint64(0), np.float32(0.0)
+        # First the words, then what is known of them all, then the sums: so the memory is asked for many at a time.
         while at < end:
             c = text[at]
             h, letters = _FNV_OFFSET, 0
@@ -122,9 +126,11 @@ def _measure(text, starts, ends, teach, word_texts, pair_texts, logs, style, see
                     continue
             if count == WORDS_MAX:
                 break
-            count += 1
             word = mix(h)
-            slot = np.int64(word & np.uint64(WORD_SLOTS - 1))
+            word_slots[count] = word & np.uint64(WORD_SLOTS - 1)
+            pair_slots[count] = ((before * _STEP) ^ word) * _STEP >> np.uint64(64 - PAIR_BITS)
+            before = word
+            count += 1
             place = word >> np.uint64(54)
             while style[place] != 0:
                 if style[place] | np.uint64(3) == word | np.uint64(3):
@@ -132,7 +138,11 @@ def _measure(text, starts, ends, teach, word_texts, pair_texts, logs, style, see
                     person += style[place] & np.uint64(3) == PERSON
                     break
                 place = (place + np.uint64(1)) & np.uint64(_STYLE_SLOTS - 1)
-            shown = np.int64(word_texts[slot])
+        for k in range(count):
+            word_shown[k] = word_texts[word_slots[k]]
+            pair_shown[k] = pair_texts[pair_slots[k]]
+        for k in range(count):
+            slot, shown = np.int64(word_slots[k]), np.int64(word_shown[k])
             log_here = logs[max(shown - own, 0)]
             bit = np.uint64(1) << np.uint64(slot & 63)
             mark = (slot & (_MARKS - 1)) >> 6
@@ -144,22 +154,21 @@ def _measure(text, starts, ends, teach, word_texts, pair_texts, logs, style, see
                 word_square += log_here * log_here
                 if shown <= own:
                     words_new += 1
-            if count > 1:
-                slot = np.int64(((before * _STEP) ^ word) * _STEP >> np.uint64(64 - PAIR_BITS))
+            if k > 0:
+                slot, shown = np.int64(pair_slots[k]), np.int64(pair_shown[k])
                 bit = np.uint64(1) << np.uint64(slot & 63)
                 mark = (slot & (_MARKS - 1)) >> 6
                 if not known_pairs[mark] & bit:
                     known_pairs[mark] |= bit
                     pair_at[pairs] = slot
                     pairs += 1
-                    shown = np.int64(pair_texts[slot])
                     log_pair = logs[max(shown - own, 0)]
                     pair_sum += log_pair
                     pair_square += log_pair * log_pair
                     bond += log_pair - log_here - log_before
                     if shown <= own:
                         pairs_new += 1
-            before, log_before = word, log_here
+            log_before = log_here
         for j in range(words):
             known_words[(word_at[j] & (_MARKS - 1)) >> 6] = 0
         for j in range(pairs):
@@ -241,9 +250,9 @@ class Surprise:
         self._rank_at = RANK_FIRST
         self._order(np.zeros((0, _COLUMNS), np.float32))
 
-    def see(self, texts: Sequence[str], teach: NDArray[np.bool_]) -> NDArray[np.int8]:
-        """Return the standings [n, FEATURES] of texts, in order, and learn those that `teach`."""
-        raw = self._measured(texts, teach, 0)
+    def see(self, texts: Sequence[str] | Texts, teach: NDArray[np.bool_]) -> NDArray[np.int8]:
+        """Return the standings [n, FEATURES] of texts (or as `join` has read them), in order, and learn those that `teach`."""
+        raw = self._measured(texts if isinstance(texts, Texts) else join(texts), teach, 0)
         taught = raw[teach & (raw[:, -1] > 0)]
         self._recent[(self._taught + np.arange(len(taught)))[-RECENT:] % RECENT] = taught[-RECENT:]
         self._taught += len(taught)
@@ -257,20 +266,20 @@ class Surprise:
 
     def rank_among(self, texts: Sequence[str]) -> NDArray[np.int8]:
         """Rank among texts that have all been learned, each measured against the others; returns their standings."""
-        raw = self._measured(texts, np.zeros(len(texts), np.bool_), 1)
+        raw = self._measured(join(texts), np.zeros(len(texts), np.bool_), 1)
         self._order(raw[raw[:, -1] > 0])
         return self._standings(raw)
 
-    def _measured(self, texts: Sequence[str], teach: NDArray[np.bool_], own: int) -> NDArray[np.float32]:
-        raw = np.empty((len(texts), _COLUMNS), np.float32)
-        self.texts = _measure(*join(texts), teach, self._words, self._pairs, _LOGS, _STYLE, own, self.texts, raw)
+    def _measured(self, texts: Texts, teach: NDArray[np.bool_], own: int) -> NDArray[np.float32]:
+        raw = np.empty((len(texts.starts), _COLUMNS), np.float32)
+        self.texts = _measure(*texts, teach, self._words, self._pairs, _LOGS, _STYLE, own, self.texts, raw)
         return raw
 
     def _order(self, raw: NDArray[np.float32]) -> None:
         self._centre = raw[:, :WEIGHTED].mean(axis=0) if len(raw) else np.zeros(WEIGHTED, np.float32)
-        weighed = raw[:, :-1].copy()
-        weighed[:, :WEIGHTED] = (weighed[:, :WEIGHTED] - self._centre) * raw[:, -1:]
-        self._ranked = np.ascontiguousarray(np.sort(weighed, axis=0).T)
+        weighed = raw[:, :-1].T.copy()  # each feature a run of its own: sorted in a third of the time
+        weighed[:WEIGHTED] = (weighed[:WEIGHTED] - self._centre[:, None]) * raw[:, -1]
+        self._ranked = np.sort(weighed, axis=1)
         self._scores = _scores(len(raw))
 
     def _standings(self, raw: NDArray[np.float32]) -> NDArray[np.int8]:
@@ -302,6 +311,7 @@ class Surprise:
         self._centre, self._ranked, self._scores = centre, ranked, _scores(ranked.shape[1])
 
 
+@lru_cache(16)
 def _scores(count: int) -> NDArray[np.int8]:
     """Return the normal scores of the 2 * count + 1 places among so many: before, at and after each."""
     places = 2 * count + 1

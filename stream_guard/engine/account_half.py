@@ -143,10 +143,8 @@ class AccountHalf:
         )  # fmt: skip
         keep = taken.lot < np.minimum(SIGHTINGS_A_DAY / np.maximum(busy, 1.0), 1.0) * 4294967296.0
         seen["account"] = rows
-        seen["standing"][keep] = self._surprise.see(
-            [events[i].prompt or "" for i in np.flatnonzero(keep).tolist()],
-            accounts.state["flags"][rows[keep]] & SUSPECT == 0,
-        )
+        innocent = accounts.state["flags"][rows[keep]] & SUSPECT == 0
+        seen["standing"][keep] = self._surprise.see(taken.prompts.only(keep), innocent)
         self._pending.append(seen[keep])
         self._pending_events += len(events)
         for system in {s.hash: s for s in taken.systems}.values():

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from stream_guard import sketch
 from stream_guard.campaigns.report import CUT, INTERACTIVE, REFUSED, SIGHTING, SINGLE_TURN
 from stream_guard.events import Client, RequestEvent
-from stream_guard.sketch import FINGERPRINTS, SYSTEMS_HELD, Sketches
+from stream_guard.sketch import FINGERPRINTS, SYSTEMS_HELD, Sketches, Texts
 
 HASHES_HELD = 4096
 ENDS: dict[str | None, int] = {
@@ -75,6 +75,7 @@ class SystemText(NamedTuple):
 class Taken(NamedTuple):
     """A batch of n events as columns."""
 
+    prompts: Texts
     sketches: Sketches
     systems: list[SystemText]
     sightings: NDArray[np.void]  # SIGHTING, without account; `system` is the text's hash
@@ -101,7 +102,8 @@ class Intake:
     def take(self, events: Sequence[RequestEvent], times: Sequence[float]) -> Taken:
         """Return the columns of a batch; `times` are as of when the events count."""
         n, hashed = len(events), self.hash
-        sketches = sketch.sketch([e.prompt or "" for e in events])
+        prompts = sketch.join([e.prompt or "" for e in events])
+        sketches = sketch.sketch(prompts)
         self._fill(sketches, events)
         systems = self._sketched([e.system or "" for e in events])
         turn = _ints([e.turn for e in events])
@@ -122,6 +124,7 @@ class Intake:
         sightings["flags"] = flags | np.array([ENDS.get(e.finish_reason, 0) for e in events])
         sightings["marks"] = sketches.marks | np.array([s.marks for s in systems], np.uint8)
         return Taken(
+            prompts,
             sketches,
             systems,
             sightings,
