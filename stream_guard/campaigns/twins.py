@@ -122,5 +122,6 @@ class Twins:
             raise SnapshotError(f"the state of the twins does not fit: {error}") from error
         if len(rows) != len(vectors) or (len(rows) and rows.min() < 0):
             raise SnapshotError(f"the state of the twins does not fit: {len(rows)} rows, {len(vectors)} vectors")
-        self.vectors, self.known = np.zeros_like(self.vectors), np.zeros_like(self.known)
+        # Not `zeros_like`, which writes to every page: pages that nobody has written to take no memory.
+        self.vectors, self.known = np.zeros(self.vectors.shape, np.int8), np.zeros(len(self.known), np.bool_)
         self.take(rows, vectors)

@@ -276,7 +276,7 @@ def test_a_word_on_a_campaign_of_one_is_a_word_on_the_account():
     start = T0 + 10 * DAY
     heavy = next(e for e in campaign() if e.account_id == "bad1")
     events = crowd(60) + [
-        msgspec.structs.replace(heavy, event_id=f"h{k}", account_id="heavy", ts=start + 15 * k, prompt=heavy.prompt + f" {k} {k * 7}")
+        msgspec.structs.replace(heavy, event_id=f"h{k}", account_id="heavy", ts=start + 5 * k, prompt=heavy.prompt + f" {k} {k * 7}")
         for k in range(3000)
     ]  # fmt: skip
     settled(engine, sorted(events, key=lambda e: e.ts))
