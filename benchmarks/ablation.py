@@ -37,7 +37,7 @@ from stream_guard.campaigns.reasoning import ReasoningJoin
 from stream_guard.campaigns.twins import Twins
 from stream_guard.campaigns.window import Window
 from stream_guard.codecs import encode
-from stream_guard.detectors import AccountAnomaly, PopulationDrift, Usual
+from stream_guard.detectors import PopulationDrift, Usual
 from stream_guard.engine import LIVE_S, AccountHalf, Engine, EngineSettings, Outcome, intake, solo, teaching
 from stream_guard.events import Feedback, Release, RequestEvent
 from stream_guard.policy import Policy
@@ -149,7 +149,6 @@ def parts() -> Iterator[Part]:
         yield Part("feature", name, lambda at=at: judge.WEIGHTS.__setitem__(at, 0.0))  # type: ignore[misc]
     models: dict[str, Callable[[], object]] = {
         "Usual": lambda: switch(Usual, "learn_one", nothing),
-        "AccountAnomaly": lambda: switch(AccountAnomaly, "learn_one", nothing),
         "PopulationDrift": lambda: switch(PopulationDrift, "learn_one", lambda *_: []),
     }
     for name, off in models.items():

@@ -382,7 +382,7 @@ class Normal:
         one = Sums.of(standings, np.zeros(len(standings), np.int64), 1)
         self._share = np.maximum(one.beyond[0] / len(z), 1 / 2000)
         direction = np.linalg.solve(spread + np.eye(many), [FRESH.get(name, 0.0) for name in FEATURES])
-        self._fresh = direction / math.sqrt(max(direction @ spread @ direction, 1e-6))  # 0 where all ask alike
+        self._fresh = direction / math.sqrt(max(float(direction @ spread @ direction), 1e-6))  # 0 where all ask alike
 
     def parts(self, sums: Sums) -> NDArray[np.float64]:
         """Return how far each batch is from the usual, by part [batches, PARTS]; 0 for an empty one."""

@@ -139,11 +139,7 @@ Elicitation marks (`LEXICON` in `stream_guard/sketch.py`) are words and word pai
 and Chinese.
 """
 
-_ODDNESS = """\
-`GET /v1/accounts/{id}` shows one reading more, **oddness**: how rare the *combination* of all signals is, as a rank
-among innocent accounts (half-space trees over how unusual each signal is; 0.5 until 500 accounts were learnt). It
-cannot say what is odd, so it has no weight.
-
+_LEARNT = """\
 Suspects (risk from 0.5, or by an analyst's word) teach none of this. What is usual is exported as
 `stream_guard_signal_usual`, and how far it has gone from its baseline as `stream_guard_baseline_shift`
 ([metrics](metrics.md), [alerting](alerting.md#streamguardbaselineshift)).
@@ -185,7 +181,7 @@ def signals() -> str:
             lines.append(f"| `{s.name}` | {s.unit} | {s.unusual} | {usual} | {weight or ''} | {s.about} |")
         lines.append("")
     said = (
-        _ODDNESS.replace("SHRINK", f"{judge.SHRINK:g}")
+        _LEARNT.replace("SHRINK", f"{judge.SHRINK:g}")
         .replace("CLIP", f"{judge.CLIP:g}")
         .replace("BIAS", f"{judge.BIAS:g}")
     )

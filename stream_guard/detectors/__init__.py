@@ -4,7 +4,6 @@
 None of them accuses anybody by itself: the policy decides.
 """
 
-from stream_guard.detectors.anomaly import AccountAnomaly
 from stream_guard.detectors.base import Detector, Features, SupervisedDetector
 from stream_guard.detectors.drift import Drift, PopulationDrift
 from stream_guard.detectors.feedback import FeedbackModel
@@ -12,7 +11,6 @@ from stream_guard.detectors.state import dump, load
 from stream_guard.detectors.usual import Prior, Usual
 
 __all__ = [
-    "AccountAnomaly",
     "Detector",
     "Drift",
     "Features",

@@ -16,14 +16,11 @@ import pickle
 import pickletools
 import random
 import struct
-from collections.abc import Iterator
 from typing import Any, Final
 
-from river import _river_rust, anomaly, drift, linear_model, optim, stats, utils
+from river import _river_rust, drift, linear_model, optim, stats, utils
 from river.__version__ import __version__ as river_version
-from river.tree import padded
 
-from stream_guard.detectors.anomaly import AccountAnomaly
 from stream_guard.detectors.drift import PopulationDrift
 from stream_guard.detectors.feedback import FeedbackModel
 from stream_guard.detectors.quantiles import FadingQuantiles
@@ -40,13 +37,11 @@ STATE_BYTES_MAX: Final = 1 << 30
 CLASSES: Final[dict[str, type[Any]]] = {
     f"{cls.__module__}.{cls.__qualname__}": cls
     for cls in (
-        AccountAnomaly,
         FadingQuantiles,
         FeedbackModel,
         PopulationDrift,
         Prior,
         Usual,
-        anomaly.HalfSpaceTrees,
         drift.ADWIN,
         linear_model.LogisticRegression,
         optim.SGD,
@@ -74,33 +69,6 @@ ARGUMENT_MAX: Final = 10_000
 """Largest number to make a class with: River's compiled part asks for memory by them, and dies if it gets none."""
 
 
-def _flat(trees: anomaly.HalfSpaceTrees) -> dict[str, Any]:
-    """Return the state of half-space trees with each tree as one list of nodes, and without the function it holds."""
-    nodes = [
-        [(getattr(n, "feature", None), getattr(n, "threshold", None), n.l_mass, n.r_mass) for n in tree]
-        for tree in trees._tree_nodes  # noqa: SLF001 - the only way to its state
-    ]
-    return {**trees.__dict__, "limits": dict(trees.limits), "trees": nodes, "_tree_nodes": []}
-
-
-def _grown(state: dict[str, Any]) -> dict[str, Any]:
-    """Undo `_flat`."""
-    limits = anomaly.HalfSpaceTrees().limits
-    limits.update(state["limits"])
-    trees = [_tree(iter(nodes), state["height"]) for nodes in state["trees"]]
-    return {**state, "limits": limits, "trees": trees, "_tree_nodes": [list(tree.iter_dfs()) for tree in trees]}
-
-
-def _tree(nodes: Iterator[Any], height: int) -> Any:
-    feature, threshold, l_mass, r_mass = next(nodes)
-    leaf: Any = padded.PaddedLeaf
-    branch: Any = padded.PaddedBranch
-    if not height:
-        return leaf(l_mass=l_mass, r_mass=r_mass)
-    left, right = _tree(nodes, height - 1), _tree(nodes, height - 1)
-    return branch(left, right, feature, threshold, l_mass, r_mass)
-
-
 class _Rebuild:
     """Makes an object of a listed class. Without attributes, so that a pickle cannot change it."""
 
@@ -111,8 +79,6 @@ class _Rebuild:
         if any(isinstance(argument, int) and argument > ARGUMENT_MAX for argument in arguments):
             raise SnapshotError(f"{name} would be made with {arguments}")
         made = cls.__new__(cls, *arguments)
-        if cls is anomaly.HalfSpaceTrees:
-            state = _grown(state)
         if state is None:
             return made
         if hasattr(made, "__setstate__"):
@@ -135,8 +101,6 @@ class _Pickler(pickle.Pickler):
         name = f"{type(obj).__module__}.{type(obj).__qualname__}"
         if CLASSES.get(name) is not type(obj):
             raise TypeError(f"{name} is not among the classes of detectors' state")
-        if isinstance(obj, anomaly.HalfSpaceTrees):
-            return rebuild, (name, (), _flat(obj))
         reduced: tuple[Any, ...] = (*obj.__reduce_ex__(pickle.HIGHEST_PROTOCOL), None)
         make, arguments, state = reduced[:3]
         assert not any(reduced[3:]), f"{name} has items beside its state"

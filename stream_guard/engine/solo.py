@@ -1,8 +1,7 @@
 """One account by itself: how unusual it is, how likely it harvests, and why. The detectors, put together.
 
 Signals are first made comparable (`Usual`: how far in the population's tail, 0..1); a linear model that analysts teach
-says how bad that is; half-space trees say how odd the combination is, which is told and does not accuse. Suspects teach
-none of them.
+says how bad that is. Suspects teach neither.
 """
 
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from stream_guard import signals
 from stream_guard.accounts import SUSPECT
-from stream_guard.detectors import AccountAnomaly, Drift, FeedbackModel, PopulationDrift, Prior, Usual
+from stream_guard.detectors import Drift, FeedbackModel, PopulationDrift, Prior, Usual
 from stream_guard.detectors.state import dump, load
 from stream_guard.engine.baseline import Quantiles
 from stream_guard.events import Reason, SignalReading
@@ -40,10 +39,6 @@ BASELINE_MIN, BASELINE_S = 1_000, 2 * 86_400.0
 a poisoner has had no more time than that."""
 
 
-ODDNESS = "oddness"
-"""What the reading of how odd the combination of an account's signals is, is called."""
-
-
 class Baseline(NamedTuple):
     """What is usual of one signal, and how far that has gone from what was usual when it was frozen.
 
@@ -67,7 +62,6 @@ class SoloJudge:
     def __init__(self) -> None:
         self._usual = Usual(_priors())
         self._model = FeedbackModel(WEIGHTS, intercept=INTERCEPT)
-        self._anomaly = AccountAnomaly(list(signals.BY_NAME))
         self._drift = PopulationDrift(list(signals.BY_NAME))
         self._began, self._learnt, self._has_baseline = 0.0, 0, False
 
@@ -116,9 +110,7 @@ class SoloJudge:
         chosen = (self._learnt + np.arange(lessons) * len(innocent) // lessons) % len(innocent)
         for v, u in zip(*(of[innocent[chosen]] for of in measured or self.measure(rows)), strict=True):
             self._usual.learn_one(_named(v))
-            unusual = _named(u)
-            self._anomaly.learn_one(unusual)
-            drifts += self._drift.learn_one(unusual, ts)
+            drifts += self._drift.learn_one(_named(u), ts)
         self._began = self._began or ts
         self._learnt += lessons
         if not self._has_baseline and self._learnt >= BASELINE_MIN and ts - self._began >= BASELINE_S:
@@ -131,16 +123,10 @@ class SoloJudge:
         self._model.learn_one(_named(self.measure(np.array([row])).unusual[0]), malicious)
 
     def readings(self, rows: Rows) -> list[tuple[SignalReading, ...]]:
-        """Return every signal of some accounts beside what is usual, and how odd their combination is (`ODDNESS`).
-
-        Oddness is a rank among innocent accounts: it is told and accuses nobody, as it cannot say what is odd.
-        """
+        """Return every signal of some accounts beside what is usual."""
         values, unusual = self.measure(rows)
         return [
-            (
-                *(self._reading(s, x, u) for s, x, u in zip(SIGNALS, v.tolist(), how.tolist(), strict=True)),
-                self._oddness(how),
-            )
+            tuple(self._reading(s, x, u) for s, x, u in zip(SIGNALS, v.tolist(), how.tolist(), strict=True))
             for v, how in zip(values, unusual, strict=True)
         ]
 
@@ -148,13 +134,6 @@ class SoloJudge:
         return SignalReading(
             signal.name, round(value, 6), round(self._usual.usual(signal.name), 6), round(unusual, 4), signal.unit
         )
-
-    def _oddness(self, unusual: NDArray[np.float64]) -> SignalReading:
-        rank = self._anomaly.score_one(_named(unusual))
-        score = float(
-            np.interp(rank, (0.5, 0.9, 0.99, 1.0), (0.0, 0.5, 0.9, 1.0))
-        )  # as unusual as any other signal there
-        return SignalReading(ODDNESS, round(rank, 6), 0.5, round(score, 4), "rank")
 
     def baseline(self) -> dict[str, Baseline]:
         """Return what is usual of each signal, and how far it has gone from the baseline."""
@@ -176,22 +155,18 @@ class SoloJudge:
 
     def snapshot(self) -> bytes:
         """Return the whole state."""
-        return dump(
-            (self._usual, self._model, self._anomaly, self._drift, (self._began, self._learnt, self._has_baseline))
-        )
+        return dump((self._usual, self._model, self._drift, (self._began, self._learnt, self._has_baseline)))
 
     def restore(self, state: bytes) -> None:
         """Take up a snapshot, under the signals and weights of this program. Raises SnapshotError.
 
         What cannot be told apart by signal begins anew if the signals are not those of the program that wrote it.
         """
-        self._usual, self._model, self._anomaly, self._drift, learnt = load(state)
+        self._usual, self._model, self._drift, learnt = load(state)
         self._began, self._learnt, self._has_baseline = learnt
         self._usual.adopt(_priors())
         self._model.adopt(WEIGHTS, INTERCEPT)
         names = sorted(signals.BY_NAME)
-        if sorted(self._anomaly.features) != names:
-            self._anomaly = AccountAnomaly(names)
         if sorted(self._drift.features) != names:
             self._drift = PopulationDrift(names)
 

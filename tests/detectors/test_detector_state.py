@@ -143,7 +143,6 @@ def build(target, attributes):
         plain(Evil(state.rebuild, ADWIN, (0.1, 1, 10**9, 1, 1), None)),  # 8 GB, and an abort without
         b"\x80\x04K\x01r" + (1 << 26).to_bytes(4, "little") + b".",  # a memo of 1 GB
         plain(Evil(state.rebuild, ADWIN, (0.1, 1, 1, 1, 1), b"\xff" * 200)),
-        plain(Evil(state.rebuild, "river.anomaly.hst.HalfSpaceTrees", (), {"height": 10**9, "trees": [[]]})),
     ],
     ids=lambda body: f"{len(body)}-bytes",
 )

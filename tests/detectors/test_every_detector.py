@@ -8,11 +8,10 @@ import pytest
 from checks import SIGNALS, checks_for
 
 import stream_guard.detectors as package
-from stream_guard.detectors import AccountAnomaly, FeedbackModel, PopulationDrift, Prior, Usual
+from stream_guard.detectors import FeedbackModel, PopulationDrift, Prior, Usual
 
 MAKERS = {
     Usual: lambda: Usual({s: Prior(0.1, 0.6, 0.95) for s in SIGNALS}, window_size=400),
-    AccountAnomaly: lambda: AccountAnomaly(SIGNALS, n_trees=10, height=5, window_size=100, grace_period=200),
     PopulationDrift: lambda: PopulationDrift(SIGNALS),
     FeedbackModel: lambda: FeedbackModel(dict.fromkeys(SIGNALS, 2.0)),
 }

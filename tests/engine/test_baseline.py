@@ -6,7 +6,7 @@ import pytest
 from stream_guard import signals
 from stream_guard.accounts import ACCOUNT, SUSPECT
 from stream_guard.engine import AccountHalf, Baseline, Engine, EngineSettings, solo
-from stream_guard.engine.solo import ODDNESS, SoloJudge
+from stream_guard.engine.solo import SoloJudge
 from stream_guard.engine.verdicts import Verdict, pack_verdict
 from stream_guard.events import AccountFacts, Feedback, RequestEvent
 from stream_guard.signals import diversity, harvest
@@ -96,34 +96,13 @@ def test_a_start_under_a_new_name_takes_what_is_usual_now_as_the_baseline(name, 
     assert later.baseline()["request_rate"].usual == half.baseline()["request_rate"].usual
 
 
-def test_oddness_is_a_rank_among_what_was_learnt():
-    judge = taught(people(1500))
-    rank = {r.signal: r for r in judge.readings(harvester())[0]}[ODDNESS]
-    ranks = [reading.observed for readings in judge.readings(people(400, seed=2)) for reading in readings[-1:]]
-
-    assert rank.observed > 0.99
-    assert rank.score > 0.9
-    assert (rank.usual, rank.unit) == (0.5, "rank")
-    assert np.mean(np.array(ranks) > 0.99) < 0.1
-
-
-def test_oddness_says_nothing_before_enough_was_learnt_and_never_accuses():
-    judge = SoloJudge()
-    (readings,) = judge.readings(harvester())
-    _, (reasons,) = judge.assess(harvester())
-
-    assert (readings[-1].signal, readings[-1].observed, readings[-1].score) == (ODDNESS, 0.5, 0.0)
-    assert ODDNESS not in {reason.signal for reason in reasons}
-    assert ODDNESS not in solo.WEIGHTS
-
-
-def test_the_view_of_an_account_has_every_signal_and_oddness():
+def test_the_view_of_an_account_has_every_signal():
     engine = Engine()
     engine.process(requests(30))
 
     view = engine.account("acct-1")
 
-    assert [reading.signal for reading in view.signals] == [*signals.BY_NAME, ODDNESS]
+    assert [reading.signal for reading in view.signals] == [*signals.BY_NAME]
     assert all(0 <= reading.score <= 1 for reading in view.signals)
 
 
@@ -144,7 +123,7 @@ def test_state_of_a_version_with_other_signals_is_taken_up(monkeypatch, fewer):
 
     assert judge.baseline().keys() == signals.BY_NAME.keys()
     assert judge.baseline()[fewer[0].name].usual == learnt
-    assert [reading.signal for reading in judge.readings(harvester())[0]] == [*signals.BY_NAME, ODDNESS]
+    assert [reading.signal for reading in judge.readings(harvester())[0]] == [*signals.BY_NAME]
 
 
 def test_whom_an_analyst_calls_malicious_teaches_nothing_until_called_benign():
