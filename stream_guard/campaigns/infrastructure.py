@@ -246,8 +246,10 @@ def scaled(features: NDArray[np.float64], accounts: NDArray[np.float64]) -> NDAr
     return np.asarray(x * (accounts / (accounts + SHRINK))[:, None])
 
 
-def gather(seen: Things, stars: Sets, guilty: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
-    """Put the guilty candidates that share accounts together, and cut each whole to those who belong."""
+def gather(
+    seen: Things, stars: Sets, guilty: NDArray[np.bool_], accounts_min: int = STAR_MIN
+) -> list[NDArray[np.int64]]:
+    """Put the guilty candidates that share accounts together, and cut each whole of some size to those who belong."""
     mine = guilty[stars.group]
     star, who = stars.group[mine], stars.who[mine]
     order = np.lexsort((star, who))
@@ -270,12 +272,13 @@ def gather(seen: Things, stars: Sets, guilty: NDArray[np.bool_]) -> list[NDArray
             root[find(one)] = find(other)
     whole = np.array([find(s) for s in range(stars.number)])
     packed = distinct(whole[star] << 32 | who)
-    members, found = packed & 0xFFFFFFFF, []
-    for part in np.split(members, np.flatnonzero(np.diff(packed >> 32)) + 1):
-        if len(part):
-            common = in_common(seen, Sets.of([part]))[0].sum(axis=1)
-            found.append(part[common >= BELONGS * np.median(common)])
-    return found
+    members = packed & 0xFFFFFFFF
+    parts = [part for part in np.split(members, np.flatnonzero(np.diff(packed >> 32)) + 1) if len(part) >= accounts_min]
+    if not parts:
+        return []
+    common = in_common(seen, Sets.of(parts))[0].sum(axis=1)
+    own = np.split(common, np.cumsum([len(part) for part in parts])[:-1])
+    return [part[bits >= BELONGS * np.median(bits)] for part, bits in zip(parts, own, strict=True)]
 
 
 def _without_vouched(window: Window, who: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -299,7 +302,7 @@ def clusters(
     if not stars.number:
         return []
     guilty = scores(measure(look, seen, stars), stars.sizes) >= settings.suspect
-    whole = [_without_vouched(window, who) for who in gather(seen, stars, guilty)]
+    whole = [_without_vouched(window, who) for who in gather(seen, stars, guilty, settings.accounts_min)]
     whole = [who for who in whole if len(who) >= settings.accounts_min]
     found = Sets.of([who for who in whole if not is_customer(window, who)])
     if not found.number:
