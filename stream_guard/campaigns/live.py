@@ -80,7 +80,7 @@ class Live:
 
     def shares(self) -> NDArray[np.float64]:
         """Return how much each member carries the campaign."""
-        return np.fromiter((of.share for of in self.members.values()), np.float64, len(self.members))
+        return np.array([of.share for of in self.members.values()], np.float64)
 
     def member(self, row: int, account_id: str) -> Member:
         """Return what is told of one member."""

@@ -415,10 +415,11 @@ class Registry:
         if (
             before and clusters is None and len(before.members) + len(added) == len(rows)
         ):  # between looks some join, no more
-            members = before.members + record.members
+            accounts, members = before.accounts + record.accounts, before.members + record.members
         else:
             members = tuple(campaign.member(m, names[m]) for m in campaign.members)
-        self.views[campaign.campaign_id] = CampaignView(record, tuple(m.account_id for m in members), growth, members)
+            accounts = tuple(member.account_id for member in members)
+        self.views[campaign.campaign_id] = CampaignView(record, accounts, growth, members)
         return record
 
     def risks(self, campaign: Campaign, window: Window) -> dict[str, tuple[float, float]]:
