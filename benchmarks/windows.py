@@ -4,7 +4,7 @@ The window test asks: does a batch of 1,500 or 100 queries hold some of an extra
 arXiv 2606.05725; the script that comes with the labelled streams runs it on a detector of one's own, from this
 project's folder:
 
-    python WINDOWS.py PAIRS.jsonl.gz --detector benchmarks.windows:Detector
+    PYTHONPATH=. python WINDOWS.py PAIRS.jsonl.gz --detector benchmarks.windows:Detector
 
 Run by itself this prints the cost of a query of PAIRS (rows with a field `text`) of the sketch and on top of it.
 """
